@@ -1,0 +1,1 @@
+//! What faces people: control socket, tables, live screen.

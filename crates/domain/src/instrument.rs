@@ -1,0 +1,172 @@
+//! An instrument: what may be traded on a symbol and in which steps.
+//!
+//! It must never round a quantity up, nor treat an unknown status as tradable.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::{Asset, Notional, OrderType, Price, Quantity, Side, Symbol};
+
+/// What the exchange lets one do on a symbol. An unknown word is kept as it came and is not tradable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SmolStr", into = "SmolStr")]
+pub enum SymbolStatus {
+    /// Orders, cancels and market data.
+    Trading,
+    /// Unplanned stop: no orders, cancels allowed.
+    Halt,
+    /// Planned stop (maintenance), and the state delisted symbols stay in.
+    Break,
+    /// Only cancels and amendments.
+    CancelOnly,
+    /// Anything else.
+    Other(SmolStr),
+}
+
+impl From<SmolStr> for SymbolStatus {
+    fn from(text: SmolStr) -> Self {
+        match text.as_str() {
+            "TRADING" => Self::Trading,
+            "HALT" => Self::Halt,
+            "BREAK" => Self::Break,
+            "CANCEL_ONLY" => Self::CancelOnly,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<SymbolStatus> for SmolStr {
+    fn from(status: SymbolStatus) -> Self {
+        match status {
+            SymbolStatus::Trading => "TRADING".into(),
+            SymbolStatus::Halt => "HALT".into(),
+            SymbolStatus::Break => "BREAK".into(),
+            SymbolStatus::CancelOnly => "CANCEL_ONLY".into(),
+            SymbolStatus::Other(text) => text,
+        }
+    }
+}
+
+/// The rules of one symbol. A zero means that the exchange has no such rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// What is bought and sold.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// Whether it trades now.
+    pub status: SymbolStatus,
+    /// Prices are multiples of this, in quote units.
+    pub tick_size: Decimal,
+    /// Quantities are multiples of this, in base units.
+    pub step_size: Decimal,
+    /// Smallest quantity of an order, in base units.
+    pub quantity_min: Quantity,
+    /// Largest quantity of an order, in base units.
+    pub quantity_max: Quantity,
+    /// Smallest price x quantity of an order, in quote units.
+    pub notional_min: Notional,
+    /// The order types that the exchange takes on this symbol.
+    pub order_types: Vec<OrderType>,
+}
+
+/// Why a quantity and a price make no order on an instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeError {
+    /// Below the smallest quantity, after rounding down.
+    BelowQuantityMin,
+    /// Above the largest quantity.
+    AboveQuantityMax,
+    /// price x quantity is below the smallest notional.
+    BelowNotionalMin,
+}
+
+impl Instrument {
+    /// The quantity rounded down to the step.
+    #[must_use]
+    pub fn round_quantity(&self, quantity: Quantity) -> Quantity {
+        quantity.floor_to(self.step_size).normalized()
+    }
+
+    /// A limit price rounded to the tick on the safe side: a buy down, a sell up.
+    #[must_use]
+    pub fn round_price(&self, side: Side, price: Price) -> Option<Price> {
+        match side {
+            Side::Buy => price.floor_to(self.tick_size),
+            Side::Sell => price.ceil_to(self.tick_size),
+        }
+    }
+
+    /// Checks a rounded quantity at `price` against the instrument's bounds.
+    ///
+    /// # Errors
+    /// The bound that is broken.
+    pub fn check_size(&self, quantity: Quantity, price: Price) -> Result<(), SizeError> {
+        if quantity < self.quantity_min || !quantity.is_positive() {
+            return Err(SizeError::BelowQuantityMin);
+        }
+        if self.quantity_max.is_positive() && quantity > self.quantity_max {
+            return Err(SizeError::AboveQuantityMax);
+        }
+        if price.times(quantity) < self.notional_min {
+            return Err(SizeError::BelowNotionalMin);
+        }
+        Ok(())
+    }
+
+    /// Whether `quantity` is too little to be sold at `price`: dust, which is reported and not fought.
+    #[must_use]
+    pub fn is_dust(&self, quantity: Quantity, price: Price) -> bool {
+        matches!(
+            self.check_size(self.round_quantity(quantity.abs()), price),
+            Err(SizeError::BelowQuantityMin | SizeError::BelowNotionalMin)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn btcusdt() -> Instrument {
+        Instrument {
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            base: Asset::new("BTC").unwrap(),
+            quote: Asset::new("USDT").unwrap(),
+            status: SymbolStatus::Trading,
+            tick_size: "0.01".parse().unwrap(),
+            step_size: "0.00001".parse().unwrap(),
+            quantity_min: "0.00001".parse().unwrap(),
+            quantity_max: "9000".parse().unwrap(),
+            notional_min: "5".parse().unwrap(),
+            order_types: vec![OrderType::Market],
+        }
+    }
+
+    #[test]
+    fn sizes_are_checked_after_rounding() {
+        let (instrument, price) = (btcusdt(), "50000".parse().unwrap());
+        let cases = [
+            ("0.000009", Err(SizeError::BelowQuantityMin)),
+            ("0.00009", Err(SizeError::BelowNotionalMin)),
+            ("0.0001", Ok(())),
+            ("9001", Err(SizeError::AboveQuantityMax)),
+        ];
+        for (quantity, expected) in cases {
+            let rounded = instrument.round_quantity(quantity.parse().unwrap());
+            assert_eq!(instrument.check_size(rounded, price), expected, "{quantity}");
+        }
+        assert!(instrument.is_dust("0.00009".parse().unwrap(), price));
+        assert!(!instrument.is_dust("0.0002".parse().unwrap(), price));
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept() {
+        let status: SymbolStatus = serde_json::from_str("\"AUCTION_MATCH\"").unwrap();
+        assert_eq!(status, SymbolStatus::Other("AUCTION_MATCH".into()));
+        assert_eq!(serde_json::to_string(&status).unwrap(), "\"AUCTION_MATCH\"");
+    }
+}

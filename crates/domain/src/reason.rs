@@ -1,0 +1,165 @@
+//! Reason codes: why something was done, refused or told. A reason is one of these, never a free text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reason_codes {
+    ($( $(#[doc = $doc:literal])* $variant:ident => $code:literal, )*) => {
+        /// Why something was done, refused or told. The codes are stable: operators search for them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum ReasonCode {
+            $( $(#[doc = $doc])* #[serde(rename = $code)] $variant, )*
+        }
+
+        impl ReasonCode {
+            /// Every code, for tables and tests.
+            pub const ALL: &[ReasonCode] = &[$( ReasonCode::$variant, )*];
+
+            /// The code as it is printed, journaled and searched for.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $( ReasonCode::$variant => $code, )* }
+            }
+
+            /// One sentence for the person who reads the code.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $( ReasonCode::$variant => concat!($($doc),*).trim(), )* }
+            }
+        }
+    };
+}
+
+reason_codes! {
+    /// A strategy opened a position.
+    EntrySignal => "ENTRY_SIGNAL",
+    /// A strategy closed its position.
+    ExitSignal => "EXIT_SIGNAL",
+    /// The price reached the stop of the position.
+    ExitStopLoss => "EXIT_STOP_LOSS",
+    /// The price reached the target of the position.
+    ExitTakeProfit => "EXIT_TAKE_PROFIT",
+    /// The symbol is being delisted: the position is closed while it can be.
+    ExitForcedDelisting => "EXIT_FORCED_DELISTING",
+    /// A person asked for the close and it was approved.
+    ExitManual => "EXIT_MANUAL",
+    /// A position found on the exchange only was created locally.
+    RecoveredOrphan => "RECOVERED_ORPHAN",
+    /// A strategy withdrew an order that had not filled in time.
+    CancelStale => "CANCEL_STALE",
+    /// The service is stopping: no new entries.
+    Shutdown => "SHUTDOWN",
+    /// Recovery of this scope has not ended.
+    Recovery => "RECOVERY",
+    /// An operator restricted it.
+    OperatorPause => "OPERATOR_PAUSE",
+    /// A strategy failed and stays failed until an operator restarts it.
+    ActorFailed => "ACTOR_FAILED",
+    /// Safe Mode is on.
+    SafeMode => "SAFE_MODE",
+    /// The service started too often without success.
+    BootLoop => "BOOT_LOOP",
+    /// The journal cannot be written: entries are refused, exits and cancels go on.
+    JournalUnavailable => "JOURNAL_UNAVAILABLE",
+    /// The effective permission does not allow this order.
+    NotPermitted => "NOT_PERMITTED",
+    /// The symbol does not trade now.
+    SymbolNotTrading => "SYMBOL_NOT_TRADING",
+    /// The exchange's rules of the symbol are not known.
+    InstrumentUnknown => "INSTRUMENT_UNKNOWN",
+    /// There is no price to check the order against, or it is too old.
+    MarkStale => "MARK_STALE",
+    /// The order's price is too far from the last mark.
+    PriceCollar => "PRICE_COLLAR",
+    /// price x quantity is above the limit of an order.
+    NotionalAboveLimit => "NOTIONAL_ABOVE_LIMIT",
+    /// The quantity is above the limit of an order.
+    QuantityAboveLimit => "QUANTITY_ABOVE_LIMIT",
+    /// The quantity is below what the exchange takes, after rounding down.
+    QuantityBelowMinimum => "QUANTITY_BELOW_MINIMUM",
+    /// The quantity or the price is not on the instrument's step.
+    OffStep => "OFF_STEP",
+    /// price x quantity is below what the exchange takes.
+    NotionalBelowMinimum => "NOTIONAL_BELOW_MINIMUM",
+    /// The position of the instance and symbol would be above its limit.
+    PositionAboveLimit => "POSITION_ABOVE_LIMIT",
+    /// The exposure of the whole portfolio would be above its limit.
+    ExposureAboveLimit => "EXPOSURE_ABOVE_LIMIT",
+    /// The instance has not enough free capital for the order.
+    CapitalInsufficient => "CAPITAL_INSUFFICIENT",
+    /// The instance sends orders faster than its limit.
+    OrderRateAboveLimit => "ORDER_RATE_ABOVE_LIMIT",
+    /// The instance already has an entry working on this symbol.
+    DuplicateEntry => "DUPLICATE_ENTRY",
+    /// An order of the instance and symbol has an unknown fate: nothing is added before it is known.
+    OrderUnknown => "ORDER_UNKNOWN",
+    /// There is no position to exit, or exits for all of it are already working.
+    NothingToExit => "NOTHING_TO_EXIT",
+    /// An entry came without a valid protective exit.
+    ProtectionInvalid => "PROTECTION_INVALID",
+    /// The exchange's address of the order type does not take it on this symbol.
+    OrderTypeUnsupported => "ORDER_TYPE_UNSUPPORTED",
+    /// The approval was older than its validity when it came to be sent.
+    ApprovalExpired => "APPROVAL_EXPIRED",
+    /// The safety state was tightened after the approval.
+    ApprovalStale => "APPROVAL_STALE",
+    /// The exchange refused the order.
+    ExchangeRejected => "EXCHANGE_REJECTED",
+    /// The outcome of a request is not known; it is being asked for.
+    OutcomeUnknown => "OUTCOME_UNKNOWN",
+    /// The exchange does not know an order whose validity has passed: it never arrived.
+    NeverArrived => "NEVER_ARRIVED",
+    /// A fill came for an order that the book does not know.
+    ForeignFill => "FOREIGN_FILL",
+    /// Local state and exchange differ.
+    ReconciliationDrift => "RECONCILIATION_DRIFT",
+    /// Fills that happened while the service was away were booked.
+    MissedFills => "MISSED_FILLS",
+    /// No heartbeat came through the core loop in time.
+    HeartbeatMissing => "HEARTBEAT_MISSING",
+    /// The heartbeat is back.
+    HeartbeatRestored => "HEARTBEAT_RESTORED",
+    /// An actor died and was restarted.
+    ActorRestarted => "ACTOR_RESTARTED",
+    /// An actor does not answer.
+    ActorHung => "ACTOR_HUNG",
+    /// A market stream broke and is being reconnected.
+    FeedLost => "FEED_LOST",
+    /// A market stream is back.
+    FeedRestored => "FEED_RESTORED",
+    /// Market data was refused because it cannot be true.
+    BadMarketData => "BAD_MARKET_DATA",
+    /// Candles are missing between two that came.
+    CandleGap => "CANDLE_GAP",
+    /// The feed is older than the head of the book.
+    FeedBehindBook => "FEED_BEHIND_BOOK",
+    /// The service started.
+    Started => "STARTED",
+    /// The service stopped in order.
+    Stopped => "STOPPED",
+    /// Cash was added or taken.
+    CashFlow => "CASH_FLOW",
+    /// An order of our pattern came from a boot that this service does not know: another process trades the account.
+    UnknownBoot => "UNKNOWN_BOOT",
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        let mut codes: Vec<&str> = ReasonCode::ALL.iter().map(|reason| reason.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ReasonCode::ALL.len());
+        assert!(ReasonCode::ALL.iter().all(|reason| reason.meaning().ends_with('.')));
+    }
+}

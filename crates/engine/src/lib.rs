@@ -1,0 +1,1 @@
+//! The seven machines, their messages and effects, the recovery sequence.

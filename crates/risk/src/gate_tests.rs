@@ -1,0 +1,292 @@
+//! Cases of the gate: every refusal by its code, and what passes at the edge.
+
+use domain::{Asset, CorrelationId, ExitKind, Fill, Millis, OwnOrderId, Permission, ReasonCode, Scope, TradeId};
+use domain::{BootNumber, ExchangeOrderId};
+use ledger::{InstanceSetup, LedgerState};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Protection, Release, Restriction};
+
+const NOW: Timestamp = Timestamp::from_millis(1_622_500_000_000);
+
+struct World {
+    ledger: Ledger,
+    restrictions: Restrictions,
+    instruments: BTreeMap<Symbol, Instrument>,
+    latch: SafetyLatch,
+    gate: Gate,
+    journal_available: bool,
+    next: u64,
+}
+
+fn instrument() -> Instrument {
+    Instrument {
+        symbol: "BTCUSDT".parse().unwrap(),
+        base: "BTC".parse().unwrap(),
+        quote: "USDT".parse().unwrap(),
+        status: SymbolStatus::Trading,
+        tick_size: "0.01".parse().unwrap(),
+        step_size: "0.00001".parse().unwrap(),
+        quantity_min: "0.00001".parse().unwrap(),
+        quantity_max: "9000".parse().unwrap(),
+        notional_min: "5".parse().unwrap(),
+        order_types: vec![OrderType::Market, OrderType::Limit],
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let setup = InstanceSetup {
+            id: "a".parse().unwrap(),
+            family: "trend".parse().unwrap(),
+            capital: "10000".parse().unwrap(),
+        };
+        let mut ledger = Ledger::new(Asset::new("USDT").unwrap(), &[setup], LedgerState::default());
+        ledger.marked(&instrument().symbol, "50000".parse().unwrap(), NOW, &mut Vec::new());
+        Self {
+            ledger,
+            restrictions: Restrictions::default(),
+            instruments: BTreeMap::from([(instrument().symbol, instrument())]),
+            latch: SafetyLatch::new(Permission::All),
+            gate: Gate::new(Limits::default()),
+            journal_available: true,
+            next: 0,
+        }
+    }
+
+    fn approve_at(&mut self, intent: &OrderIntent, now: Timestamp) -> Result<ApprovedOrder, Refusal> {
+        self.next += 1;
+        let own = OwnOrderId { instance: "a".parse().unwrap(), boot: BootNumber(1), sequence: self.next };
+        let view = GateView {
+            ledger: &self.ledger,
+            restrictions: &self.restrictions,
+            instruments: &self.instruments,
+            latch: &self.latch,
+            journal_available: self.journal_available,
+        };
+        let approved = self.gate.approve(intent, own.to_client_order_id().unwrap(), view, now)?;
+        self.ledger.intend(approved.spec().clone(), now);
+        Ok(approved)
+    }
+
+    fn approve(&mut self, intent: &OrderIntent) -> Result<ApprovedOrder, Refusal> {
+        self.approve_at(intent, NOW)
+    }
+
+    fn reason(&mut self, intent: &OrderIntent) -> ReasonCode {
+        self.approve(intent).expect_err("refused").reason
+    }
+
+    fn fill(&mut self, spec: &OrderSpec, quantity: &str) {
+        self.next += 1;
+        let fill = Fill {
+            trade_id: TradeId(self.next),
+            client_order_id: spec.client_order_id.clone(),
+            exchange_order_id: ExchangeOrderId(1),
+            symbol: spec.symbol.clone(),
+            side: spec.side,
+            price: spec.price.unwrap_or("50000".parse().unwrap()),
+            quantity: quantity.parse().unwrap(),
+            commission: Quantity::ZERO,
+            commission_asset: "USDT".parse().unwrap(),
+            is_maker: false,
+            time: NOW,
+        };
+        self.ledger.book_fill(&fill, &instrument(), None).unwrap();
+    }
+
+    fn long(&mut self, quantity: &str) -> OrderSpec {
+        let spec = self.approve(&entry(quantity, None)).unwrap().spec().clone();
+        self.fill(&spec, quantity);
+        spec
+    }
+
+    fn exit(&self, quantity: Option<&str>, kind: ExitKind) -> OrderIntent {
+        let book = self.ledger.instance(&"a".parse().unwrap()).unwrap();
+        let position = book.position(&instrument().symbol).unwrap();
+        let quantity = quantity.map(|text| text.parse().unwrap());
+        let reason = ReasonCode::ExitSignal;
+        OrderIntent::Exit(ExitIntent::from_position(position, quantity, kind, reason, CorrelationId(1)).unwrap())
+    }
+
+    fn restrict(&mut self, scope: Scope, permission: Permission) {
+        let release = Release::OperatorOnly;
+        self.restrictions.raise(Restriction { scope, permission, reason: ReasonCode::SafeMode, since: NOW, release });
+    }
+}
+
+fn entry(quantity: &str, limit: Option<&str>) -> OrderIntent {
+    OrderIntent::Entry(EntryIntent {
+        instance: "a".parse().unwrap(),
+        symbol: "BTCUSDT".parse().unwrap(),
+        side: Side::Buy,
+        quantity: quantity.parse().unwrap(),
+        limit: limit.map(|price| price.parse().unwrap()),
+        protection: Protection { stop: "45000".parse().unwrap(), take_profit: Some("60000".parse().unwrap()) },
+        reason: ReasonCode::EntrySignal,
+        correlation_id: CorrelationId(1),
+    })
+}
+
+#[test]
+fn o5_every_limit_refuses_with_its_reason() {
+    let cases: &[(&str, Option<&str>, Result<(), ReasonCode>)] = &[
+        ("0.1", None, Ok(())),
+        ("0.19047", None, Ok(())), // 0.19047 x 52500 is just below 10,000
+        ("0.19048", None, Err(ReasonCode::NotionalAboveLimit)),
+        ("0.2", Some("50000"), Ok(())), // exactly at the limit
+        ("0.20001", Some("50000"), Err(ReasonCode::NotionalAboveLimit)),
+        ("0.1", Some("52500"), Ok(())), // exactly at the collar
+        ("0.1", Some("52500.01"), Err(ReasonCode::PriceCollar)),
+        ("0.1", Some("47499.99"), Err(ReasonCode::PriceCollar)),
+        ("0.1", Some("50000.001"), Err(ReasonCode::OffStep)),
+        ("0.100001", None, Err(ReasonCode::OffStep)),
+        ("0", None, Err(ReasonCode::QuantityBelowMinimum)),
+        ("-0.1", None, Err(ReasonCode::QuantityBelowMinimum)),
+        ("0.00009", None, Err(ReasonCode::NotionalBelowMinimum)),
+        ("9001", None, Err(ReasonCode::QuantityAboveLimit)),
+    ];
+    for (quantity, limit, expected) in cases {
+        let outcome = World::new().approve(&entry(quantity, *limit)).map(|_| ()).map_err(|refusal| refusal.reason);
+        assert_eq!(outcome, *expected, "{quantity} at {limit:?}");
+    }
+}
+
+#[test]
+fn o5_position_exposure_capital_and_rate_are_limited() {
+    let mut world = World::new();
+    world.gate.limits.position_notional_max = "5000".parse().unwrap();
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::PositionAboveLimit);
+    let mut world = World::new();
+    world.gate.limits.exposure_notional_max = "5000".parse().unwrap();
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::ExposureAboveLimit);
+    let mut world = World::new();
+    world.long("0.15");
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::CapitalInsufficient);
+    let mut world = World::new();
+    world.gate.limits.order_rate_max = 1;
+    world.long("0.001");
+    assert_eq!(world.reason(&entry("0.001", None)), ReasonCode::OrderRateAboveLimit);
+    let later = NOW + Millis::from_secs(60);
+    assert!(world.approve_at(&entry("0.001", None), later).is_ok());
+}
+
+#[test]
+fn o5_a_second_entry_is_refused_while_one_works_or_is_unknown() {
+    let mut world = World::new();
+    let first = world.approve(&entry("0.01", None)).unwrap().spec().clone();
+    assert_eq!(world.reason(&entry("0.01", None)), ReasonCode::DuplicateEntry);
+    world.ledger.outcome_unknown(&first.client_order_id, NOW);
+    assert_eq!(world.reason(&entry("0.01", None)), ReasonCode::OrderUnknown);
+}
+
+#[test]
+fn what_is_not_known_counts_against_an_entry() {
+    let mut world = World::new();
+    world.instruments.clear();
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::InstrumentUnknown);
+    let mut world = World::new();
+    let stale = NOW + Millis::from_secs(121);
+    assert_eq!(world.approve_at(&entry("0.1", None), stale).unwrap_err().reason, ReasonCode::MarkStale);
+    let mut world = World::new();
+    world.instruments.get_mut(&instrument().symbol).unwrap().status = SymbolStatus::Other("NEW_WORD".into());
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::SymbolNotTrading);
+    let mut world = World::new();
+    world.journal_available = false;
+    assert_eq!(world.reason(&entry("0.1", None)), ReasonCode::JournalUnavailable);
+}
+
+#[test]
+fn an_entry_whose_stop_does_not_guard_it_is_refused() {
+    let OrderIntent::Entry(mut intent) = entry("0.1", None) else { unreachable!() };
+    intent.protection.stop = "50000".parse().unwrap();
+    assert_eq!(World::new().reason(&OrderIntent::Entry(intent.clone())), ReasonCode::ProtectionInvalid);
+    intent.protection = Protection { stop: "49000".parse().unwrap(), take_profit: Some("49999".parse().unwrap()) };
+    assert_eq!(World::new().reason(&OrderIntent::Entry(intent)), ReasonCode::ProtectionInvalid);
+}
+
+#[test]
+fn s2_permissions_are_the_minimum_over_all_scopes() {
+    let scopes = [
+        Scope::Global,
+        Scope::Exchange,
+        Scope::Family("trend".parse().unwrap()),
+        Scope::Instance("a".parse().unwrap()),
+        Scope::Symbol("BTCUSDT".parse().unwrap()),
+    ];
+    for scope in scopes {
+        for permission in [Permission::Exits, Permission::GuardedExits, Permission::Nothing] {
+            let mut world = World::new();
+            world.long("0.01");
+            world.restrict(scope.clone(), permission);
+            assert_eq!(world.reason(&entry("0.01", None)), ReasonCode::NotPermitted, "{scope} {permission}");
+            let (signal, protective) =
+                (world.exit(Some("0.005"), ExitKind::Signal), world.exit(None, ExitKind::Protective));
+            assert_eq!(world.approve(&signal).is_ok(), permission == Permission::Exits, "{scope} {permission}");
+            assert_eq!(world.approve(&protective).is_ok(), permission != Permission::Nothing, "{scope} {permission}");
+        }
+    }
+}
+
+#[test]
+fn an_exit_is_clamped_to_what_is_held_net_of_exits_at_work() {
+    let mut world = World::new();
+    world.long("0.01");
+    let exit = world.exit(Some("5"), ExitKind::Signal);
+    let first = world.approve(&world.exit(Some("0.004"), ExitKind::Signal)).unwrap().spec().clone();
+    assert_eq!(first.quantity, "0.004".parse().unwrap());
+    let second = world.approve(&exit).unwrap().spec().clone();
+    assert_eq!((second.quantity, second.side), ("0.006".parse().unwrap(), Side::Sell));
+    assert_eq!(world.reason(&exit), ReasonCode::NothingToExit);
+    // An exit of unknown fate keeps the quantity it may have used; it does not free it for another one.
+    world.ledger.outcome_unknown(&second.client_order_id, NOW);
+    assert_eq!(world.reason(&exit), ReasonCode::NothingToExit);
+}
+
+#[test]
+fn i4_an_approval_dies_with_a_tightening_an_expiry_or_another_executor() {
+    let world = || {
+        let mut world = World::new();
+        let approved = world.approve(&entry("0.01", None)).unwrap();
+        (world.latch.clone(), approved)
+    };
+    let (latch, approved) = world();
+    assert!(approved.release(&latch, NOW + Millis::from_secs(5)).is_ok());
+    let (latch, approved) = world();
+    let late = approved.release(&latch, NOW + Millis::new(5001)).unwrap_err();
+    assert_eq!(late.reason, ReasonCode::ApprovalExpired);
+    let (latch, approved) = world();
+    latch.tighten(Permission::Exits);
+    assert_eq!(approved.release(&latch, NOW).unwrap_err().reason, ReasonCode::ApprovalStale);
+    let (latch, approved) = world();
+    latch.begin_executor_generation();
+    assert_eq!(approved.release(&latch, NOW).unwrap_err().reason, ReasonCode::ApprovalStale);
+}
+
+proptest! {
+    /// Whatever is asked for, with whatever is restricted: what comes out of the gate is within every limit.
+    #[test]
+    fn nothing_that_passes_breaks_a_limit(
+        orders in prop::collection::vec((1i64..50_000, prop::option::of(4_000_000i64..6_000_000), any::<bool>()), 1..20),
+        permission in prop::sample::select(vec![Permission::All, Permission::Exits, Permission::Nothing]),
+    ) {
+        let mut world = World::new();
+        world.restrict(Scope::Global, permission);
+        for (steps, limit, fills) in orders {
+            let quantity = domain::Decimal::new(steps, 5).to_string();
+            let limit = limit.map(|cents| domain::Decimal::new(cents, 2).to_string());
+            let Ok(approved) = world.approve(&entry(&quantity, limit.as_deref())) else { continue };
+            prop_assert_eq!(permission, Permission::All);
+            let spec = approved.spec().clone();
+            let price = spec.price.unwrap_or("52500".parse().unwrap());
+            prop_assert!(price.times(spec.quantity) <= world.gate.limits().order_notional_max);
+            if fills {
+                world.fill(&spec, &quantity);
+            }
+            let book = world.ledger.instance(&spec.instance).unwrap();
+            prop_assert!(!book.cash.is_negative());
+            prop_assert!(world.ledger.exposure() <= world.gate.limits().exposure_notional_max);
+        }
+    }
+}

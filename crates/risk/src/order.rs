@@ -1,0 +1,317 @@
+//! What an order is on its way out: intent, approved, released. Each step can only be made from the one before.
+//!
+//! It must never offer another way to make an [`ApprovedOrder`] or a [`ReleasedOrder`]: private fields, no Clone, no
+//! From, no Deserialize (tests/ui proves it).
+
+use domain::{
+    CorrelationId, ExitKind, InstanceId, OrderSpec, OrderType, Permission, Price, Purpose, Quantity, ReasonCode, Side,
+    Symbol, Timestamp,
+};
+use ledger::Position;
+use serde::{Deserialize, Serialize};
+
+use crate::SafetyLatch;
+
+/// The exit that guards a position: both are watched until one is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// Where the loss is cut. Below the price for a long position.
+    pub stop: Price,
+    /// Where the profit is taken. Above the price for a long position.
+    pub take_profit: Option<Price>,
+}
+
+impl Protection {
+    /// Whether it guards a position that `side` opens at `price`.
+    #[must_use]
+    pub fn guards(&self, side: Side, price: Price) -> bool {
+        match side {
+            Side::Buy => self.stop < price && self.take_profit.is_none_or(|target| target > price),
+            Side::Sell => self.stop > price && self.take_profit.is_none_or(|target| target < price),
+        }
+    }
+
+    /// Which exit `price` calls for, for a position that `side` closes.
+    #[must_use]
+    pub fn reached(&self, closing: Side, price: Price) -> Option<ReasonCode> {
+        let (stopped, taken) = match closing {
+            Side::Sell => (price <= self.stop, self.take_profit.is_some_and(|target| price >= target)),
+            Side::Buy => (price >= self.stop, self.take_profit.is_some_and(|target| price <= target)),
+        };
+        if stopped {
+            Some(ReasonCode::ExitStopLoss)
+        } else if taken {
+            Some(ReasonCode::ExitTakeProfit)
+        } else {
+            None
+        }
+    }
+}
+
+/// A wish to open or enlarge a position. It always carries its protective exit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryIntent {
+    /// Whose wish.
+    pub instance: InstanceId,
+    /// Of which market.
+    pub symbol: Symbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// In base units, on the step.
+    pub quantity: Quantity,
+    /// Limit price; `None` is a market order.
+    pub limit: Option<Price>,
+    /// The exit that guards what fills.
+    pub protection: Protection,
+    /// Why.
+    pub reason: ReasonCode,
+    /// The event that caused it.
+    pub correlation_id: CorrelationId,
+}
+
+/// A wish to close a position or a part of it. It can only be made from a position, so it can only reduce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitIntent {
+    instance: InstanceId,
+    symbol: Symbol,
+    side: Side,
+    quantity: Quantity,
+    kind: ExitKind,
+    reason: ReasonCode,
+    correlation_id: CorrelationId,
+}
+
+impl ExitIntent {
+    /// The exit of `quantity` (all of it where `None`, never more) of `position`; `None` if there is nothing to exit.
+    #[must_use]
+    pub fn from_position(
+        position: &Position,
+        quantity: Option<Quantity>,
+        kind: ExitKind,
+        reason: ReasonCode,
+        correlation_id: CorrelationId,
+    ) -> Option<Self> {
+        let held = position.quantity().abs();
+        Some(Self {
+            instance: position.instance().clone(),
+            symbol: position.symbol().clone(),
+            side: position.closing_side()?,
+            quantity: quantity.map_or(held, |wanted| wanted.abs().min(held)),
+            kind,
+            reason,
+            correlation_id,
+        })
+    }
+
+    /// Whose position.
+    #[must_use]
+    pub const fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// Of which market.
+    #[must_use]
+    pub const fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
+    /// In base units, above zero.
+    #[must_use]
+    pub const fn quantity(&self) -> Quantity {
+        self.quantity
+    }
+
+    /// Which kind of exit.
+    #[must_use]
+    pub const fn kind(&self) -> ExitKind {
+        self.kind
+    }
+
+    pub(crate) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> ReasonCode {
+        self.reason
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId {
+        self.correlation_id
+    }
+}
+
+/// What a strategy, a protection, the system or a person wishes. No wish skips the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderIntent {
+    /// It may increase exposure.
+    Entry(EntryIntent),
+    /// It can only reduce exposure.
+    Exit(ExitIntent),
+}
+
+impl OrderIntent {
+    /// Whose wish.
+    #[must_use]
+    pub const fn instance(&self) -> &InstanceId {
+        match self {
+            Self::Entry(entry) => &entry.instance,
+            Self::Exit(exit) => exit.instance(),
+        }
+    }
+
+    /// Of which market.
+    #[must_use]
+    pub const fn symbol(&self) -> &Symbol {
+        match self {
+            Self::Entry(entry) => &entry.symbol,
+            Self::Exit(exit) => exit.symbol(),
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        match self {
+            Self::Entry(_) => Purpose::Entry,
+            Self::Exit(exit) => Purpose::Exit(exit.kind),
+        }
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId {
+        match self {
+            Self::Entry(entry) => entry.correlation_id,
+            Self::Exit(exit) => exit.correlation_id,
+        }
+    }
+}
+
+/// Whether `purpose` passes where no more than `permission` is permitted.
+#[must_use]
+pub const fn permits(permission: Permission, purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::Entry => matches!(permission, Permission::All),
+        Purpose::Exit(ExitKind::Signal) => matches!(permission, Permission::Exits | Permission::All),
+        Purpose::Exit(ExitKind::Protective | ExitKind::Forced | ExitKind::Manual) => {
+            !matches!(permission, Permission::Nothing)
+        }
+    }
+}
+
+/// An order that the gate has approved. It is good until it expires, for one epoch of the latch and one life of the
+/// Executor.
+#[derive(Debug)]
+pub struct ApprovedOrder {
+    spec: OrderSpec,
+    protection: Option<Protection>,
+    correlation_id: CorrelationId,
+    expires_at: Timestamp,
+    epoch: u64,
+    executor_generation: u64,
+}
+
+impl ApprovedOrder {
+    pub(crate) fn new(
+        spec: OrderSpec,
+        protection: Option<Protection>,
+        correlation_id: CorrelationId,
+        expires_at: Timestamp,
+        latch: &SafetyLatch,
+    ) -> Self {
+        let (epoch, executor_generation) = (latch.epoch(), latch.executor_generation());
+        Self { spec, protection, correlation_id, expires_at, epoch, executor_generation }
+    }
+
+    /// The order.
+    #[must_use]
+    pub const fn spec(&self) -> &OrderSpec {
+        &self.spec
+    }
+
+    /// The exit that guards what fills, for an entry.
+    #[must_use]
+    pub const fn protection(&self) -> Option<Protection> {
+        self.protection
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId {
+        self.correlation_id
+    }
+
+    /// The last moment it may leave, in exchange time.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// Turns it into an order that may leave now. To be called as late as the transport allows.
+    ///
+    /// # Errors
+    /// The reason why it may not, with the approval itself where it can be given up in order.
+    pub fn release(self, latch: &SafetyLatch, now: Timestamp) -> Result<ReleasedOrder, NotReleased> {
+        let reason = if now > self.expires_at {
+            ReasonCode::ApprovalExpired
+        } else if self.epoch != latch.epoch() || self.executor_generation != latch.executor_generation() {
+            ReasonCode::ApprovalStale
+        } else if !permits(latch.permission(), self.spec.purpose) {
+            ReasonCode::NotPermitted
+        } else {
+            return Ok(ReleasedOrder {
+                spec: self.spec,
+                correlation_id: self.correlation_id,
+                expires_at: self.expires_at,
+            });
+        };
+        Err(NotReleased { order: self, reason })
+    }
+}
+
+/// An approval that could not be released.
+#[derive(Debug)]
+pub struct NotReleased {
+    /// The approval.
+    pub order: ApprovedOrder,
+    /// Why not.
+    pub reason: ReasonCode,
+}
+
+/// An order that may leave the process now: the only thing that an exchange adapter takes.
+#[derive(Debug)]
+pub struct ReleasedOrder {
+    spec: OrderSpec,
+    correlation_id: CorrelationId,
+    expires_at: Timestamp,
+}
+
+impl ReleasedOrder {
+    /// The order.
+    #[must_use]
+    pub const fn spec(&self) -> &OrderSpec {
+        &self.spec
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId {
+        self.correlation_id
+    }
+
+    /// After this moment the exchange must not take it any more (its receive window), in exchange time.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// The type of the order.
+    #[must_use]
+    pub const fn order_type(&self) -> OrderType {
+        self.spec.order_type
+    }
+}

@@ -1,0 +1,1 @@
+//! actix shells, supervision, clock, composition of modes.

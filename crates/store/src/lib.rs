@@ -1,0 +1,1 @@
+//! SQLite journal and projections, migrations, recovery of state.
