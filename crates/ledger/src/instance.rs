@@ -106,6 +106,12 @@ impl InstanceBook {
         self.positions.get(symbol)
     }
 
+    /// Its position on `symbol`, flat where it never had one.
+    #[must_use]
+    pub fn position_or_flat(&self, symbol: &Symbol) -> Position {
+        self.position(symbol).cloned().unwrap_or_else(|| Position::flat(self.id.clone(), symbol.clone()))
+    }
+
     pub(crate) fn book(&mut self, fill: &Fill, fee: Fee, instrument: &Instrument, mark: Price) -> Option<RoundTrip> {
         let (id, symbol) = (&self.id, &fill.symbol);
         let position =

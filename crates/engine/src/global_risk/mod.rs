@@ -1,0 +1,271 @@
+//! GlobalRisk: the single writer of the ledger and the restrictions, and the owner of the gate.
+//!
+//! It must never book a fill twice, approve what the gate refuses, lift a restriction before the lifting is durable, or let
+//! a start clear anything.
+
+mod orders;
+mod recovering;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::{
+    Alert, BootNumber, CorrelationId, InstanceId, Instrument, Millis, Permission, Price, ReasonCode, Scope, Severity,
+    Symbol, Timestamp,
+};
+use ledger::{InstanceBook, Ledger};
+use risk::{Gate, Release, Restriction, Restrictions, SafetyLatch};
+
+use crate::message::{
+    ActorId, Command, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage, InstanceEquity,
+    InstanceIndex, ReconcilerMessage, StrategyMessage,
+};
+use crate::record::Record;
+use crate::{BookState, Cycle, Effect, Effects, Setup};
+
+const ME: ActorId = ActorId::GlobalRisk;
+
+/// The GlobalRisk machine.
+#[derive(Debug)]
+pub struct GlobalRisk {
+    ledger: Ledger,
+    restrictions: Restrictions,
+    gate: Gate,
+    latch: SafetyLatch,
+    instruments: BTreeMap<Symbol, Instrument>,
+    members: BTreeMap<InstanceId, (InstanceIndex, FamilyIndex)>,
+    families: usize,
+    boot: BootNumber,
+    sequences: BTreeMap<InstanceId, u64>,
+    journal_available: bool,
+    equity_sequence: u64,
+    equity_sample: Millis,
+    sampled_at: Timestamp,
+    refusals: BTreeMap<(InstanceId, Symbol, ReasonCode), u64>,
+    changed: Vec<InstanceId>,
+    cycle: u64,
+    arrived: usize,
+}
+
+impl GlobalRisk {
+    /// The machine of `setup`, continued from `state`. `latch` is the one latch of the process.
+    #[must_use]
+    pub fn new(setup: &Setup, state: &BookState, latch: SafetyLatch) -> Self {
+        let members = setup
+            .instances
+            .iter()
+            .filter_map(|instance| Some((instance.id.clone(), (setup.index_of(&instance.id)?, instance.family))))
+            .collect();
+        let instruments =
+            state.instruments.iter().map(|instrument| (instrument.symbol.clone(), instrument.clone())).collect();
+        Self {
+            ledger: Ledger::new(setup.currency.clone(), &setup.ledger_setups(), state.ledger.clone()),
+            restrictions: Restrictions::new(state.restrictions.iter().cloned()),
+            gate: Gate::new(setup.limits.clone()),
+            latch,
+            instruments,
+            members,
+            families: setup.families.len(),
+            boot: setup.boot,
+            sequences: BTreeMap::new(),
+            journal_available: true,
+            equity_sequence: 0,
+            equity_sample: setup.equity_sample_ms,
+            sampled_at: Timestamp::EPOCH,
+            refusals: BTreeMap::new(),
+            changed: Vec::new(),
+            cycle: 0,
+            arrived: 0,
+        }
+    }
+
+    /// The ledger, to look at.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The restrictions in force, to look at.
+    #[must_use]
+    pub const fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
+    }
+
+    /// Wishes refused in this boot, by instance, symbol and reason.
+    #[must_use]
+    pub const fn refusals(&self) -> &BTreeMap<(InstanceId, Symbol, ReasonCode), u64> {
+        &self.refusals
+    }
+
+    /// Handles one message.
+    pub fn handle(&mut self, now: Timestamp, message: GlobalRiskMessage, effects: &mut Effects) {
+        match message {
+            GlobalRiskMessage::Mark { symbol, price } => self.mark(now, &symbol, price, effects),
+            GlobalRiskMessage::Intent(intent) => self.intent(now, &intent, effects),
+            GlobalRiskMessage::Cancel { symbol, id, reason, correlation_id } => {
+                self.cancel(now, symbol, id, reason, correlation_id, effects);
+            }
+            GlobalRiskMessage::Execution(event) => self.execution(now, event, effects),
+            GlobalRiskMessage::Released(id) => {
+                self.ledger.released(&id, now);
+            }
+            GlobalRiskMessage::OutcomeUnknown(id) => self.outcome_unknown(now, &id, effects),
+            GlobalRiskMessage::Concluded(id, end, reason) => self.concluded(now, &id, end, reason, effects),
+            GlobalRiskMessage::Instruments(instruments) => self.instruments(&instruments),
+            GlobalRiskMessage::Alert(alert) => effects.alert(ME, alert),
+            GlobalRiskMessage::DescribeBook => {
+                let book = ReconcilerMessage::Book(Box::new(self.ledger.clone()));
+                effects.send(Envelope::Reconciler(book));
+            }
+            GlobalRiskMessage::Reconcile(findings) => self.reconcile(now, findings, effects),
+            GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
+            GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),
+            GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to),
+            GlobalRiskMessage::JournalAvailable(available) => self.journal_available = available,
+            GlobalRiskMessage::Command(command) => self.command(now, &command, effects),
+            GlobalRiskMessage::Save => self.sample(now, effects),
+            GlobalRiskMessage::Cycle(cycle, _) => self.cycle(now, cycle, effects),
+        }
+    }
+
+    fn mark(&mut self, now: Timestamp, symbol: &Symbol, price: Price, effects: &mut Effects) {
+        let mut changed = std::mem::take(&mut self.changed);
+        self.ledger.marked(symbol, price, now, &mut changed);
+        for instance in changed.drain(..) {
+            self.publish_equity(&instance, effects);
+        }
+        self.changed = changed;
+    }
+
+    fn publish_equity(&mut self, instance: &InstanceId, effects: &mut Effects) {
+        let (Some((index, family)), Some(book)) = (self.members.get(instance), self.ledger.instance(instance)) else {
+            return;
+        };
+        self.equity_sequence += 1;
+        let equity = InstanceEquity { instance: *index, sequence: self.equity_sequence, equity: book.equity() };
+        effects.send(Envelope::FamilyRisk(*family, FamilyRiskMessage::Equity(equity)));
+    }
+
+    fn instruments(&mut self, instruments: &Arc<Vec<Instrument>>) {
+        for instrument in instruments.iter() {
+            self.instruments.insert(instrument.symbol.clone(), instrument.clone());
+        }
+    }
+
+    fn cycle(&mut self, now: Timestamp, cycle: Cycle, effects: &mut Effects) {
+        if cycle.sequence != self.cycle {
+            (self.cycle, self.arrived) = (cycle.sequence, 0);
+            self.expire(now, effects);
+        }
+        self.arrived += 1;
+        if self.arrived == self.families {
+            effects.send(Envelope::Executor(ExecutorMessage::Cycle(cycle)));
+            if now.since(self.sampled_at) >= self.equity_sample {
+                self.sample(now, effects);
+            }
+        }
+    }
+
+    fn sample(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.sampled_at = now;
+        let keep = |book: &InstanceBook| (book.id.clone(), (book.unrealized, book.tracker.clone()));
+        let record = Record::EquitySampled {
+            portfolio: Box::new(self.ledger.portfolio().clone()),
+            families: self.ledger.families().clone(),
+            instances: self.ledger.instances().map(keep).collect(),
+            marks: self
+                .instruments
+                .keys()
+                .filter_map(|symbol| Some((symbol.clone(), self.ledger.mark(symbol)?)))
+                .collect(),
+        };
+        effects.journal(now, ME, CorrelationId::default(), record);
+    }
+
+    fn expire(&mut self, now: Timestamp, effects: &mut Effects) {
+        for restriction in self.restrictions.expired(now) {
+            self.loosen(now, restriction.scope, restriction.reason, Permission::All, "its time", effects);
+        }
+    }
+
+    fn command(&mut self, now: Timestamp, command: &Command, effects: &mut Effects) {
+        let (scope, permission, reason, release) = match command {
+            Command::StopEntries => (Scope::Global, Permission::Exits, ReasonCode::Shutdown, Release::Condition),
+            Command::BeginRecovery(scope) => {
+                (scope.clone(), Permission::Nothing, ReasonCode::Recovery, Release::Condition)
+            }
+            Command::ActorFailed(instance) => {
+                let scope = Scope::Instance(instance.clone());
+                (scope, Permission::Exits, ReasonCode::ActorFailed, Release::OperatorOnly)
+            }
+        };
+        self.tighten(Restriction { scope, permission, reason, since: now, release }, effects);
+        effects.journal(now, ME, CorrelationId::default(), Record::Commanded { command: command.clone() });
+    }
+
+    /// Memory first, then the latch file, then the journal.
+    fn tighten(&mut self, restriction: Restriction, effects: &mut Effects) {
+        if !self.restrictions.raise(restriction.clone()) {
+            return;
+        }
+        match restriction.scope {
+            Scope::Global | Scope::Exchange => {
+                self.latch.tighten(restriction.permission);
+                // A recovery, a stop and what ends by itself need no file: a start begins with a recovery anyway.
+                if restriction.release == Release::OperatorOnly {
+                    effects.push(Effect::WriteLatch(restriction.permission));
+                }
+            }
+            Scope::Family(_) | Scope::Instance(_) | Scope::Symbol(_) => self.latch.void_approvals(),
+        }
+        let since = restriction.since;
+        effects.journal(since, ME, CorrelationId::default(), Record::RestrictionRaised { restriction });
+    }
+
+    /// Ends a restriction, or lets it permit more. It comes into force when `Loosened` arrives: after the commit of this
+    /// record.
+    fn loosen(
+        &mut self,
+        now: Timestamp,
+        scope: Scope,
+        reason: ReasonCode,
+        to: Permission,
+        by: &str,
+        effects: &mut Effects,
+    ) {
+        let record = Record::RestrictionLoosened { scope: scope.clone(), reason, to, by: by.to_owned() };
+        effects.journal(now, ME, CorrelationId::default(), record);
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(scope, reason, to)));
+    }
+
+    fn loosened(&mut self, now: Timestamp, scope: Scope, reason: ReasonCode, to: Permission) {
+        if let Some(lifted) = self.restrictions.lift(&scope, reason)
+            && to != Permission::All
+        {
+            self.restrictions.raise(Restriction { permission: to, since: now, ..lifted });
+        }
+        self.latch.loosen_after_commit(self.restrictions.global_permission());
+    }
+
+    fn alert(
+        now: Timestamp,
+        severity: Severity,
+        reason: ReasonCode,
+        scope: Scope,
+        text: String,
+        correlation_id: CorrelationId,
+        effects: &mut Effects,
+    ) {
+        effects.alert(ME, Alert { time: now, severity, reason, scope, text, correlation_id });
+    }
+
+    fn strategy_of(&self, instance: &InstanceId) -> Option<InstanceIndex> {
+        self.members.get(instance).map(|(index, _)| *index)
+    }
+
+    fn tell_strategy(&self, instance: &InstanceId, message: StrategyMessage, effects: &mut Effects) {
+        if let Some(index) = self.strategy_of(instance) {
+            effects.send(Envelope::Strategy(index, message));
+        }
+    }
+}

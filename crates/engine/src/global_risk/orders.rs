@@ -1,0 +1,203 @@
+//! Orders and fills in GlobalRisk: approval, what the exchange tells, what it means for positions.
+//!
+//! It must never send what is not journaled, nor tell of a position before the fill behind it is booked.
+
+use domain::{
+    ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, OrderReport, OwnOrderId, Purpose, ReasonCode,
+    Scope, Severity, Symbol, Timestamp,
+};
+use ledger::{BookError, Order, OrderEnd, OrderState};
+use risk::{GateView, OrderIntent, Refusal};
+
+use super::{GlobalRisk, ME};
+use crate::Effects;
+use crate::message::{Envelope, ExecutorMessage, PositionUpdate, StrategyMessage};
+use crate::record::Record;
+
+impl GlobalRisk {
+    pub(super) fn intent(&mut self, now: Timestamp, intent: &OrderIntent, effects: &mut Effects) {
+        let sequence = self.sequences.entry(intent.instance().clone()).or_default();
+        *sequence += 1;
+        let own = OwnOrderId { instance: intent.instance().clone(), boot: self.boot, sequence: *sequence };
+        let Ok(id) = own.to_client_order_id() else {
+            let reason = ReasonCode::NotPermitted;
+            return self.refuse(now, intent, Refusal { reason, detail: "order ids are used up".into() }, effects);
+        };
+        let view = GateView {
+            ledger: &self.ledger,
+            restrictions: &self.restrictions,
+            instruments: &self.instruments,
+            latch: &self.latch,
+            journal_available: self.journal_available,
+        };
+        let approved = match self.gate.approve(intent, id, view, now) {
+            Ok(approved) => approved,
+            Err(refusal) => return self.refuse(now, intent, refusal, effects),
+        };
+        let order = Box::new(self.ledger.intend(approved.spec().clone(), now).clone());
+        let record = Record::OrderIntended { order, protection: approved.protection() };
+        effects.journal(now, ME, approved.correlation_id(), record);
+        effects.send(Envelope::Executor(ExecutorMessage::Approved(Box::new(approved))));
+        self.publish_position(intent.instance(), intent.symbol(), effects);
+    }
+
+    fn refuse(&mut self, now: Timestamp, intent: &OrderIntent, refusal: Refusal, effects: &mut Effects) {
+        let (instance, symbol) = (intent.instance().clone(), intent.symbol().clone());
+        let count = self.refusals.entry((instance.clone(), symbol.clone(), refusal.reason)).or_default();
+        *count += 1;
+        // A strategy that keeps asking must not fill the journal: the first refusal of a kind is journaled, then every
+        // thousandth.
+        if *count % 1000 == 1 {
+            let record = Record::IntentRefused {
+                instance: instance.clone(),
+                symbol: symbol.clone(),
+                purpose: intent.purpose(),
+                reason: refusal.reason,
+                detail: refusal.detail,
+            };
+            effects.journal(now, ME, intent.correlation_id(), record);
+        }
+        let refused = StrategyMessage::Refused(symbol.clone(), refusal.reason);
+        self.tell_strategy(&instance, refused, effects);
+        if matches!(intent, OrderIntent::Exit(_)) {
+            effects.send(Envelope::Executor(ExecutorMessage::Refused(instance, symbol, refusal.reason)));
+        }
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        now: Timestamp,
+        symbol: Symbol,
+        id: ClientOrderId,
+        reason: ReasonCode,
+        correlation_id: CorrelationId,
+        effects: &mut Effects,
+    ) {
+        if let Some(order) = self.ledger.order(&id).filter(|order| !order.state().is_final()) {
+            let record = Record::CancelRequested { order: order.spec.clone(), reason };
+            effects.send(Envelope::Executor(ExecutorMessage::Cancel(symbol, id)));
+            effects.journal(now, ME, correlation_id, record);
+        }
+    }
+
+    pub(super) fn execution(&mut self, now: Timestamp, event: ExecutionEvent, effects: &mut Effects) {
+        match event {
+            ExecutionEvent::Report(report) => self.report(now, &report, effects),
+            ExecutionEvent::Fill(fill) => self.fill(now, &fill, effects),
+        }
+    }
+
+    pub(super) fn report(&mut self, now: Timestamp, report: &OrderReport, effects: &mut Effects) {
+        let before = self.ledger.order(&report.client_order_id).cloned();
+        let Some(order) = self.ledger.reported(report).cloned() else { return };
+        if before.as_ref() == Some(&order) {
+            return;
+        }
+        let (id, symbol) = (order.spec.instance.clone(), order.spec.symbol.clone());
+        let was_final = before.is_some_and(|before| before.state().is_final());
+        let (state, refused) = (order.state(), order.state() == OrderState::Ended(OrderEnd::Rejected));
+        let reason = refused.then_some(ReasonCode::ExchangeRejected);
+        effects.journal(now, ME, CorrelationId::default(), Record::OrderChanged { order: Box::new(order), reason });
+        if state.is_final() && !was_final {
+            self.publish_position(&id, &symbol, effects);
+        }
+    }
+
+    pub(super) fn fill(&mut self, now: Timestamp, fill: &Fill, effects: &mut Effects) {
+        let Some(instrument) = self.instruments.get(&fill.symbol) else {
+            return not_booked(now, fill, "the rules of its symbol are not known".into(), effects);
+        };
+        let third_price = self.third_asset_price(fill);
+        let booking = match self.ledger.book_fill(fill, instrument, third_price) {
+            Ok(None) => return,
+            Ok(Some(booking)) => booking,
+            Err(error @ (BookError::Foreign { .. } | BookError::FeeUnpriced { .. })) => {
+                return not_booked(now, fill, error.to_string(), effects);
+            }
+        };
+        let book =
+            self.ledger.instance(&booking.instance).expect("invariant: a booking names an instance of the ledger");
+        let order = self.ledger.order(&fill.client_order_id).cloned().map(Box::new);
+        let record =
+            Record::FillBooked { fill: fill.clone(), book: Box::new(book.clone()), closed: booking.closed, order };
+        effects.journal(now, ME, CorrelationId::default(), record);
+        self.tell_strategy(&booking.instance, StrategyMessage::Fill(fill.clone()), effects);
+        self.publish_position(&booking.instance, &fill.symbol, effects);
+        self.publish_equity(&booking.instance, effects);
+    }
+
+    /// The price of a commission's third asset, by the symbol that trades it against the portfolio's currency.
+    fn third_asset_price(&self, fill: &Fill) -> Option<domain::Price> {
+        let currency = self.ledger.currency();
+        let instrument = self
+            .instruments
+            .values()
+            .find(|instrument| instrument.base == fill.commission_asset && instrument.quote == *currency)?;
+        self.ledger.mark(&instrument.symbol).map(|(price, _)| price)
+    }
+
+    pub(super) fn outcome_unknown(&mut self, now: Timestamp, id: &ClientOrderId, effects: &mut Effects) {
+        let Some(order) = self.ledger.outcome_unknown(id, now).cloned() else { return };
+        if order.state() != OrderState::Unknown {
+            return;
+        }
+        let scope = Scope::Instance(order.spec.instance.clone());
+        let text = format!(
+            "Order {id} ({} {} {}) was sent and its fate is not known. It is being asked for and never sent again; \
+             entries of {} on {} wait for the answer.",
+            order.spec.side, order.spec.quantity, order.spec.symbol, order.spec.instance, order.spec.symbol
+        );
+        let reason = Some(ReasonCode::OutcomeUnknown);
+        let correlation = CorrelationId::default();
+        effects.journal(now, ME, correlation, Record::OrderChanged { order: Box::new(order), reason });
+        Self::alert(now, Severity::High, ReasonCode::OutcomeUnknown, scope, text, correlation, effects);
+    }
+
+    pub(super) fn concluded(
+        &mut self,
+        now: Timestamp,
+        id: &ClientOrderId,
+        end: OrderEnd,
+        reason: ReasonCode,
+        effects: &mut Effects,
+    ) {
+        let Some(order) = self.ledger.concluded(id, end, now).cloned() else { return };
+        let (instance, symbol) = (order.spec.instance.clone(), order.spec.symbol.clone());
+        let record = Record::OrderChanged { order: Box::new(order), reason: Some(reason) };
+        effects.journal(now, ME, CorrelationId::default(), record);
+        self.publish_position(&instance, &symbol, effects);
+    }
+
+    /// Tells the strategy and the Executor where the instance stands on the symbol.
+    pub(super) fn publish_position(&self, instance: &InstanceId, symbol: &Symbol, effects: &mut Effects) {
+        let Some(update) = self.position_update(instance, symbol) else { return };
+        effects.send(Envelope::Executor(ExecutorMessage::Position(update.clone())));
+        self.tell_strategy(instance, StrategyMessage::Position(update), effects);
+    }
+
+    fn position_update(&self, instance: &InstanceId, symbol: &Symbol) -> Option<PositionUpdate> {
+        let book = self.ledger.instance(instance)?;
+        let position = book.position_or_flat(symbol);
+        let mine = |order: &&Order| order.spec.instance == *instance && order.spec.symbol == *symbol;
+        let open = || self.ledger.open_orders().filter(mine).filter(|order| !order.is_done());
+        let entry = open().find(|order| order.spec.purpose == Purpose::Entry).map(|order| order.id().clone());
+        let exit_working = open().any(|order| matches!(order.spec.purpose, Purpose::Exit(_)));
+        let mark = self.ledger.mark(symbol).map(|(mark, _)| mark);
+        let flat = match (self.instruments.get(symbol), mark.or_else(|| position.average_price())) {
+            (Some(instrument), Some(mark)) => position.is_flat(instrument, mark),
+            (None, _) | (_, None) => position.quantity().is_zero(),
+        };
+        Some(PositionUpdate { position, flat, entry, exit_working, equity: book.equity() })
+    }
+}
+
+fn not_booked(now: Timestamp, fill: &Fill, detail: String, effects: &mut Effects) {
+    let text = format!(
+        "Trade {} of {} ({} {} at {}) by order {} is not booked: {detail}. Compare the account with the book.",
+        fill.trade_id, fill.symbol, fill.side, fill.quantity, fill.price, fill.client_order_id
+    );
+    let scope = Scope::Symbol(fill.symbol.clone());
+    let correlation = CorrelationId::default();
+    effects.journal(now, ME, correlation, Record::FillNotBooked { fill: fill.clone(), detail });
+    GlobalRisk::alert(now, Severity::Critical, ReasonCode::ForeignFill, scope, text, correlation, effects);
+}

@@ -1,0 +1,105 @@
+//! Recovery in GlobalRisk: booking what the reconciliation found, and opening the gate step by step.
+//!
+//! It must never open the gate for a scope whose book differs from the exchange.
+
+use domain::{CorrelationId, Permission, ReasonCode, Scope, Severity, Timestamp};
+use ledger::reconcile::Finding;
+use risk::{Release, Restriction};
+
+use super::{GlobalRisk, ME};
+use crate::message::{Envelope, ReconcilerMessage};
+use crate::record::Record;
+use crate::recovery::{Backfilled, Reconciled, Recovery};
+use crate::{Effects, Reloaded};
+
+impl GlobalRisk {
+    /// Puts the whole process under recovery: nothing leaves until it is reconciled. Returns the sequence's beginning.
+    pub fn begin_recovery(&mut self, now: Timestamp, effects: &mut Effects) -> Recovery<Reloaded> {
+        let restriction = Restriction {
+            scope: Scope::Global,
+            permission: Permission::Nothing,
+            reason: ReasonCode::Recovery,
+            since: now,
+            release: Release::Condition,
+        };
+        self.tighten(restriction, effects);
+        let (instances, orders) = (self.ledger.instances().count(), self.ledger.open_orders().count());
+        let detail = format!("{instances} instances, {orders} open orders");
+        self.step(now, &Scope::Global, "reload", detail, effects);
+        Recovery::reloaded(Scope::Global)
+    }
+
+    pub(super) fn reconcile(&mut self, now: Timestamp, findings: Vec<Finding>, effects: &mut Effects) {
+        let (mut unresolved, mut drifting, mut missed) = (0, 0, 0);
+        for finding in findings {
+            match finding {
+                Finding::MissedFill(fill) => {
+                    missed += 1;
+                    self.fill(now, &fill, effects);
+                }
+                Finding::OrderAdvanced(report) => self.report(now, &report, effects),
+                Finding::OrderNeverArrived(id, end) => {
+                    self.concluded(now, &id, end, ReasonCode::NeverArrived, effects);
+                }
+                Finding::OrderUnresolved(_) => unresolved += 1,
+                Finding::ForeignOrder(report) => {
+                    let text =
+                        format!("Order {} on {} is not ours. It is left alone.", report.client_order_id, report.symbol);
+                    self.drift_alert(now, Severity::Warning, Scope::Symbol(report.symbol), text, effects);
+                }
+                Finding::ForeignTrade(fill) => {
+                    let text = format!(
+                        "Trade {} of {} ({} {}) is not ours: somebody else trades the account.",
+                        fill.trade_id, fill.symbol, fill.side, fill.quantity
+                    );
+                    self.drift_alert(now, Severity::High, Scope::Symbol(fill.symbol), text, effects);
+                }
+                Finding::Drift { asset, local, exchange } => {
+                    drifting += 1;
+                    let text = format!(
+                        "The exchange holds {exchange} {asset} and the book {local}. Nothing is sent until they are equal."
+                    );
+                    self.drift_alert(now, Severity::Critical, Scope::Global, text, effects);
+                }
+            }
+        }
+        if missed > 0 {
+            let text = format!("{missed} trades that happened while the service was away are booked.");
+            let correlation = CorrelationId::default();
+            let reason = ReasonCode::MissedFills;
+            Self::alert(now, Severity::Warning, reason, Scope::Global, text, correlation, effects);
+        }
+        effects.send(Envelope::Reconciler(ReconcilerMessage::Applied { unresolved, drifting }));
+    }
+
+    pub(super) fn reconciled(&mut self, now: Timestamp, recovery: &Recovery<Reconciled>, effects: &mut Effects) {
+        self.step(now, recovery.scope(), "reconcile", "the book equals the exchange".into(), effects);
+        let scope = recovery.scope().clone();
+        self.loosen(now, scope, ReasonCode::Recovery, Permission::GuardedExits, "reconciliation", effects);
+    }
+
+    pub(super) fn recovered(&mut self, now: Timestamp, recovery: &Recovery<Backfilled>, effects: &mut Effects) {
+        self.step(now, recovery.scope(), "backfill", "candles of the past are with the strategies".into(), effects);
+        self.loosen(now, recovery.scope().clone(), ReasonCode::Recovery, Permission::All, "recovery", effects);
+        // Every strategy learns where it stands before it may wish anything.
+        let held: Vec<_> = self
+            .ledger
+            .instances()
+            .flat_map(|book| book.positions().map(|position| (book.id.clone(), position.symbol().clone())))
+            .chain(self.ledger.open_orders().map(|order| (order.spec.instance.clone(), order.spec.symbol.clone())))
+            .collect();
+        for (instance, symbol) in held {
+            self.publish_position(&instance, &symbol, effects);
+        }
+    }
+
+    fn step(&self, now: Timestamp, scope: &Scope, step: &str, detail: String, effects: &mut Effects) {
+        let record = Record::RecoveryStep { scope: scope.clone(), step: step.to_owned(), detail };
+        effects.journal(now, ME, CorrelationId::default(), record);
+    }
+
+    fn drift_alert(&self, now: Timestamp, severity: Severity, scope: Scope, text: String, effects: &mut Effects) {
+        let reason = ReasonCode::ReconciliationDrift;
+        Self::alert(now, severity, reason, scope, text, CorrelationId::default(), effects);
+    }
+}

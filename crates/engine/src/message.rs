@@ -1,0 +1,338 @@
+//! Everything that actors tell each other. Facts are nouns or in the past tense; commands are in the imperative.
+//!
+//! A message says which actor it is for by its type, so that none can be sent to the wrong one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{
+    Alert, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval, MarketEvent,
+    MarketInputError, Notional, OrderReport, Permission, Price, Quote, ReasonCode, Scope, Symbol, Trade,
+};
+use ledger::reconcile::{ExchangeSnapshot, Finding};
+use ledger::{Ledger, OrderEnd, Position};
+use risk::{ApprovedOrder, OrderIntent};
+use serde::{Deserialize, Serialize};
+
+use crate::recovery::{Backfilled, Reconciled, Recovery};
+
+/// An instance by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InstanceIndex(pub u16);
+
+/// A family by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FamilyIndex(pub u16);
+
+/// One actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorId {
+    /// Takes market data in.
+    MarketData,
+    /// One strategy instance.
+    Strategy(InstanceIndex),
+    /// One family.
+    FamilyRisk(FamilyIndex),
+    /// The ledger, the restrictions, the gate.
+    GlobalRisk,
+    /// Orders in flight and protection.
+    Executor,
+    /// Compares the book with the exchange.
+    Reconciler,
+    /// Watches the core loop.
+    HealthMonitor,
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MarketData => f.pad("market-data"),
+            Self::Strategy(index) => f.pad(&format!("strategy-{}", index.0)),
+            Self::FamilyRisk(index) => f.pad(&format!("family-risk-{}", index.0)),
+            Self::GlobalRisk => f.pad("global-risk"),
+            Self::Executor => f.pad("executor"),
+            Self::Reconciler => f.pad("reconciler"),
+            Self::HealthMonitor => f.pad("health-monitor"),
+        }
+    }
+}
+
+/// A message with the actor that it is for.
+#[derive(Debug)]
+pub enum Envelope {
+    /// For MarketData.
+    MarketData(MarketDataMessage),
+    /// For one Strategy.
+    Strategy(InstanceIndex, StrategyMessage),
+    /// For one FamilyRisk.
+    FamilyRisk(FamilyIndex, FamilyRiskMessage),
+    /// For GlobalRisk.
+    GlobalRisk(GlobalRiskMessage),
+    /// For the Executor.
+    Executor(ExecutorMessage),
+    /// For the Reconciler.
+    Reconciler(ReconcilerMessage),
+    /// For the HealthMonitor.
+    HealthMonitor(HealthMessage),
+}
+
+impl Envelope {
+    /// Whom it is for.
+    #[must_use]
+    pub const fn to(&self) -> ActorId {
+        match self {
+            Self::MarketData(_) => ActorId::MarketData,
+            Self::Strategy(index, _) => ActorId::Strategy(*index),
+            Self::FamilyRisk(index, _) => ActorId::FamilyRisk(*index),
+            Self::GlobalRisk(_) => ActorId::GlobalRisk,
+            Self::Executor(_) => ActorId::Executor,
+            Self::Reconciler(_) => ActorId::Reconciler,
+            Self::HealthMonitor(_) => ActorId::HealthMonitor,
+        }
+    }
+
+    /// Whether a newer one of the same kind makes it worthless, so that it may be dropped when a mailbox is full.
+    #[must_use]
+    pub const fn is_coalescible(&self) -> bool {
+        matches!(
+            self,
+            Self::MarketData(MarketDataMessage::Market(MarketEvent::Quote(_)) | MarketDataMessage::Cycle(_))
+                | Self::Strategy(_, StrategyMessage::Quote(..) | StrategyMessage::Cycle(_))
+                | Self::FamilyRisk(_, FamilyRiskMessage::Cycle(..) | FamilyRiskMessage::Equity(_))
+                | Self::GlobalRisk(GlobalRiskMessage::Mark { .. } | GlobalRiskMessage::Cycle(..))
+                | Self::Executor(ExecutorMessage::Mark { .. } | ExecutorMessage::Cycle(_))
+        )
+    }
+}
+
+/// The token of the heartbeat: it travels MarketData -> Strategy -> FamilyRisk -> GlobalRisk -> Executor, and its arrival
+/// proves the whole path (H1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cycle {
+    /// Counted from 1.
+    pub sequence: u64,
+}
+
+/// What MarketData is told.
+#[derive(Debug)]
+pub enum MarketDataMessage {
+    /// The feed told something.
+    Market(MarketEvent),
+    /// The feed told something that could not be read.
+    Unreadable(MarketInputError, String),
+    /// The rules of the instruments, at the start and after each refresh.
+    Instruments(Arc<Vec<Instrument>>),
+    /// Candles that were asked for, oldest first; empty where the exchange has none or the request failed.
+    Backfilled(Symbol, Interval, Vec<Candle>),
+    /// A stream broke.
+    FeedLost(String),
+    /// A stream is back.
+    FeedRestored(String),
+    /// The heartbeat begins here.
+    Cycle(Cycle),
+}
+
+/// What a position came to, for the strategy that owns it and for the Executor that protects it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionUpdate {
+    /// The position.
+    pub position: Position,
+    /// Whether nothing of it can be sold: zero or dust.
+    pub flat: bool,
+    /// The entry order that is at work, if any.
+    pub entry: Option<ClientOrderId>,
+    /// Whether an exit is at work.
+    pub exit_working: bool,
+    /// Equity of the instance, in the portfolio's currency.
+    pub equity: Notional,
+}
+
+/// What a Strategy is told.
+#[derive(Debug)]
+pub enum StrategyMessage {
+    /// A candle ended now.
+    Candle(Candle, CorrelationId),
+    /// A candle of the past: it moves indicators and causes no order.
+    WarmUp(Candle),
+    /// The best bid or ask changed.
+    Quote(Quote, CorrelationId),
+    /// A public trade.
+    Trade(Trade, CorrelationId),
+    /// The rules of the instruments.
+    Instruments(Arc<Vec<Instrument>>),
+    /// The own position, or an order of the own, changed.
+    Position(PositionUpdate),
+    /// An own order traded.
+    Fill(Fill),
+    /// A wish of the own was refused.
+    Refused(Symbol, ReasonCode),
+    /// Hand out the state for keeping.
+    Save,
+    /// The heartbeat passes.
+    Cycle(Cycle),
+}
+
+/// Equity of one instance, published by GlobalRisk with a sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceEquity {
+    /// Whose.
+    pub instance: InstanceIndex,
+    /// Ascending; an older one is ignored.
+    pub sequence: u64,
+    /// Equity, in the portfolio's currency.
+    pub equity: Notional,
+}
+
+/// What a FamilyRisk is told.
+#[derive(Debug)]
+pub enum FamilyRiskMessage {
+    /// A strategy of the family wishes to trade.
+    Intent(OrderIntent),
+    /// Equity of an instance of the family.
+    Equity(InstanceEquity),
+    /// The heartbeat passes; from this instance.
+    Cycle(Cycle, InstanceIndex),
+}
+
+/// What GlobalRisk is told.
+#[derive(Debug)]
+pub enum GlobalRiskMessage {
+    /// Somebody wishes to trade.
+    Intent(OrderIntent),
+    /// Withdraw an order.
+    Cancel {
+        /// The market.
+        symbol: Symbol,
+        /// The order.
+        id: ClientOrderId,
+        /// Why.
+        reason: ReasonCode,
+        /// The event that caused it.
+        correlation_id: CorrelationId,
+    },
+    /// The price of a symbol.
+    Mark {
+        /// The market.
+        symbol: Symbol,
+        /// Mid of a fresh quote, else the last trade.
+        price: Price,
+    },
+    /// The rules of the instruments.
+    Instruments(Arc<Vec<Instrument>>),
+    /// An order was handed to the transport.
+    Released(ClientOrderId),
+    /// The fate of an order is not known.
+    OutcomeUnknown(ClientOrderId),
+    /// An order is not on the exchange, by our own conclusion.
+    Concluded(ClientOrderId, OrderEnd, ReasonCode),
+    /// The exchange told something of an order.
+    Execution(ExecutionEvent),
+    /// Somebody raises an alert.
+    Alert(Alert),
+    /// The Reconciler wants the book, to compare.
+    DescribeBook,
+    /// The differences found, to be booked.
+    Reconcile(Vec<Finding>),
+    /// The scope is reconciled: exits may go.
+    Reconciled(Recovery<Reconciled>),
+    /// The scope is backfilled: the recovery is over.
+    Recovered(Recovery<Backfilled>),
+    /// A loosening became durable: the restriction now permits so much; `All` ends it.
+    Loosened(Scope, ReasonCode, Permission),
+    /// Whether the journal can be written.
+    JournalAvailable(bool),
+    /// A person wants something.
+    Command(Command),
+    /// Hand out the equity for keeping.
+    Save,
+    /// The heartbeat passes; from this family.
+    Cycle(Cycle, FamilyIndex),
+}
+
+/// What a person, or the process itself, commands. No command skips the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// No new entries from now on: the service is stopping.
+    StopEntries,
+    /// A recovery of this scope begins.
+    BeginRecovery(Scope),
+    /// An actor failed and stays failed.
+    ActorFailed(InstanceId),
+}
+
+/// What came of handing an order to the transport.
+#[derive(Debug)]
+pub enum SubmitResult {
+    /// It did not leave.
+    NotSent(ClientOrderId, ReasonCode),
+    /// The exchange took it.
+    Accepted(OrderReport),
+    /// The exchange refused it.
+    Refused(ClientOrderId, String),
+    /// Nobody knows.
+    Unknown(ClientOrderId, String),
+}
+
+/// What the Executor is told.
+#[derive(Debug)]
+pub enum ExecutorMessage {
+    /// Send it.
+    Approved(Box<ApprovedOrder>),
+    /// Withdraw it.
+    Cancel(Symbol, ClientOrderId),
+    /// What came of sending.
+    Submitted(SubmitResult),
+    /// The exchange told something of an order.
+    Execution(ExecutionEvent),
+    /// The answer to a query: `None` means that the exchange does not know the id.
+    Queried(Symbol, ClientOrderId, Result<Option<OrderReport>, String>),
+    /// A position changed: guard it, or stop guarding it.
+    Position(PositionUpdate),
+    /// A wish of the own (a protective exit) was refused.
+    Refused(InstanceId, Symbol, ReasonCode),
+    /// The price of a symbol.
+    Mark {
+        /// The market.
+        symbol: Symbol,
+        /// Mid of a fresh quote, else the last trade.
+        price: Price,
+    },
+    /// The heartbeat passes.
+    Cycle(Cycle),
+}
+
+/// What the Reconciler is told.
+#[derive(Debug)]
+pub enum ReconcilerMessage {
+    /// Recover this scope.
+    Start(Scope),
+    /// The book, as it is now.
+    Book(Box<Ledger>),
+    /// What the exchange says, or why it could not be gathered.
+    Snapshot(Result<Box<ExchangeSnapshot>, String>),
+    /// The differences are booked; so many orders could not be resolved and so many assets differ.
+    Applied {
+        /// Orders whose fate is still open.
+        unresolved: usize,
+        /// Assets of which the exchange holds another quantity.
+        drifting: usize,
+    },
+    /// Candles of the past are with the strategies.
+    BackfillDone,
+    /// The heartbeat passes: retry what failed.
+    Cycle(Cycle),
+}
+
+/// What the HealthMonitor is told. Its times are monotonic milliseconds, not exchange time.
+#[derive(Debug)]
+pub enum HealthMessage {
+    /// The cycle arrived at the Executor.
+    Heartbeat(Cycle),
+    /// Time passes.
+    Tick {
+        /// Monotonic milliseconds.
+        monotonic_ms: u64,
+    },
+}
