@@ -42,6 +42,11 @@ pub enum Record {
         /// SHA-256 of the configuration.
         config_hash: String,
     },
+    /// The books as a start found or began them, so that every instance of the configuration has one.
+    BooksOpened {
+        /// All of them.
+        books: Vec<InstanceBook>,
+    },
     /// The service stopped in order.
     Stopped {
         /// This boot.
@@ -166,6 +171,7 @@ impl Record {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
+            Self::BooksOpened { .. } => "books_opened",
             Self::Stopped { .. } => "stopped",
             Self::OrderIntended { .. } => "order_intended",
             Self::IntentRefused { .. } => "intent_refused",

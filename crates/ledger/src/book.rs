@@ -157,11 +157,15 @@ impl Ledger {
         for (symbol, mark) in state.marks {
             symbols.entry(symbol).or_default().mark = Some(mark);
         }
-        for book in instances.values() {
-            for position in book.positions().filter(|position| !position.quantity().is_zero()) {
-                symbols.entry(position.symbol().clone()).or_default().holders.insert(book.id.clone());
+        for book in instances.values_mut() {
+            let held = book.positions.values().filter(|position| !position.quantity().is_zero());
+            for symbol in held.map(Position::symbol) {
+                symbols.entry(symbol.clone()).or_default().holders.insert(book.id.clone());
             }
+            // Books and marks may have been kept at different moments: what is open is valued anew.
+            book.revalue(|symbol| symbols.get(symbol)?.mark.map(|(mark, _)| mark));
         }
+        resume_sums(&instances, &mut families, &mut portfolio);
         let open = state.orders.into_iter().map(|order| (order.id().clone(), order)).collect();
         let (finished, finished_queue) = (BTreeMap::new(), VecDeque::new());
         Self { currency, instances, families, portfolio, open, finished, finished_queue, symbols, seen: state.seen }
@@ -390,6 +394,18 @@ impl Ledger {
         }
         Some(self.finished.entry(id.clone()).or_insert(order))
     }
+}
+
+/// The sums follow the books; what was kept of the sums is only their peaks and bases.
+fn resume_sums(
+    instances: &BTreeMap<InstanceId, InstanceBook>,
+    families: &mut BTreeMap<FamilyId, EquityTracker>,
+    portfolio: &mut EquityTracker,
+) {
+    for (family, tracker) in families {
+        tracker.resume(instances.values().filter(|book| book.family == *family).map(InstanceBook::equity).sum());
+    }
+    portfolio.resume(instances.values().map(InstanceBook::equity).sum());
 }
 
 #[cfg(test)]

@@ -70,6 +70,11 @@ impl EquityTracker {
         }
     }
 
+    /// After a restart the equity is `equity`, whatever was kept; day and month go on.
+    pub fn resume(&mut self, equity: Notional) {
+        self.equity = equity;
+    }
+
     /// Cash came in (above zero) or went out: every base moves with it.
     pub fn flow(&mut self, amount: Notional) {
         for base in [

@@ -136,6 +136,13 @@ impl InstanceBook {
         trip
     }
 
+    /// Values what is held anew; without a mark at its cost.
+    pub(crate) fn revalue(&mut self, mark: impl Fn(&Symbol) -> Option<Price>) {
+        let value = |position: &Position| mark(position.symbol()).map(|mark| position.unrealized(mark));
+        self.unrealized = self.positions.values().filter_map(value).sum();
+        self.tracker.resume(self.equity());
+    }
+
     /// The mark of `symbol` moved; returns by how much the equity changed.
     pub(crate) fn marked(&mut self, symbol: &Symbol, from: Option<Price>, to: Price, now: Timestamp) -> Notional {
         let Some(position) = self.positions.get(symbol) else { return Notional::ZERO };

@@ -26,6 +26,9 @@ impl GlobalRisk {
         let (instances, orders) = (self.ledger.instances().count(), self.ledger.open_orders().count());
         let detail = format!("{instances} instances, {orders} open orders");
         self.step(now, &Scope::Global, "reload", detail, effects);
+        let books = self.ledger.instances().cloned().collect();
+        effects.journal(now, ME, CorrelationId::default(), Record::BooksOpened { books });
+        self.sample(now, effects);
         Recovery::reloaded(Scope::Global)
     }
 

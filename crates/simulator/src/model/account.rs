@@ -1,0 +1,129 @@
+//! One account: balances, orders and trades, with a bounded history.
+//!
+//! It must never let a balance go below zero, and what is locked is always exactly what the open orders need.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::{Asset, ClientOrderId, ExchangeOrderId, Fill, Instrument, Notional, Quantity, Side, Symbol, TradeId};
+use serde::{Deserialize, Serialize};
+
+use super::types::{Balance, OrderRef, OrderView};
+
+/// How many finished orders, and how many trades, an account remembers over all symbols.
+pub(super) const HISTORY_MAX: usize = 10_000;
+
+/// The orders and trades of an account on one symbol.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct AccountBook {
+    /// Open and finished.
+    pub(super) orders: BTreeMap<ExchangeOrderId, OrderView>,
+    pub(super) open: BTreeSet<ExchangeOrderId>,
+    /// The newest order of each client id.
+    by_client: BTreeMap<ClientOrderId, ExchangeOrderId>,
+    pub(super) trades: BTreeMap<TradeId, Fill>,
+}
+
+impl AccountBook {
+    pub(super) fn find(&self, order: &OrderRef) -> Option<&OrderView> {
+        match order {
+            OrderRef::Exchange(id) => self.orders.get(id),
+            OrderRef::Client(id) => self.orders.get(self.by_client.get(id)?),
+        }
+    }
+
+    pub(super) fn has_open(&self, client: &ClientOrderId) -> bool {
+        self.by_client.get(client).is_some_and(|id| self.open.contains(id))
+    }
+
+    fn forget(&mut self, id: ExchangeOrderId) {
+        if let Some(order) = self.orders.remove(&id)
+            && self.by_client.get(&order.client_order_id) == Some(&id)
+        {
+            self.by_client.remove(&order.client_order_id);
+        }
+    }
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub(super) balances: BTreeMap<Asset, Balance>,
+    pub(super) books: BTreeMap<Symbol, AccountBook>,
+    /// Oldest first.
+    finished: VecDeque<(Symbol, ExchangeOrderId)>,
+    /// Oldest first.
+    traded: VecDeque<(Symbol, TradeId)>,
+}
+
+/// What an open order holds: of which asset, how much.
+pub(super) fn needed(order: &OrderView, instrument: &Instrument) -> (Asset, Quantity) {
+    match order.side {
+        Side::Sell => (instrument.base.clone(), order.remaining()),
+        Side::Buy => {
+            let price = order.price.or(order.stop_price);
+            let cost = price.map_or(Notional::ZERO, |price| price.times(order.remaining()));
+            (instrument.quote.clone(), amount(cost))
+        }
+    }
+}
+
+/// A quote amount as an amount of a balance. Beyond what a balance may hold it is more than any account has.
+pub(super) fn amount(notional: Notional) -> Quantity {
+    let max = Quantity::new(domain::money::QUANTITY_MAX).unwrap_or_default();
+    Quantity::new(notional.value()).unwrap_or(max + max)
+}
+
+impl Account {
+    pub(super) fn free(&self, asset: &Asset) -> Quantity {
+        self.balances.get(asset).map_or(Quantity::ZERO, |balance| balance.free)
+    }
+
+    pub(super) fn balance_mut(&mut self, asset: &Asset) -> &mut Balance {
+        self.balances.entry(asset.clone()).or_default()
+    }
+
+    /// Moves from free to locked; a negative amount moves back.
+    pub(super) fn lock(&mut self, asset: &Asset, amount: Quantity) {
+        let balance = self.balance_mut(asset);
+        balance.free -= amount;
+        balance.locked += amount;
+    }
+
+    /// Keeps a new order, open.
+    pub(super) fn add_order(&mut self, order: OrderView) {
+        let book = self.books.entry(order.symbol.clone()).or_default();
+        book.open.insert(order.order_id);
+        book.by_client.insert(order.client_order_id.clone(), order.order_id);
+        book.orders.insert(order.order_id, order);
+    }
+
+    pub(super) fn order_mut(&mut self, symbol: &Symbol, id: ExchangeOrderId) -> Option<&mut OrderView> {
+        self.books.get_mut(symbol)?.orders.get_mut(&id)
+    }
+
+    /// Moves an order to the history and forgets the oldest beyond the bound.
+    pub(super) fn finish_order(&mut self, symbol: &Symbol, id: ExchangeOrderId) {
+        if let Some(book) = self.books.get_mut(symbol) {
+            book.open.remove(&id);
+        }
+        self.finished.push_back((symbol.clone(), id));
+        if self.finished.len() > HISTORY_MAX
+            && let Some((symbol, id)) = self.finished.pop_front()
+            && let Some(book) = self.books.get_mut(&symbol)
+        {
+            book.forget(id);
+        }
+    }
+
+    pub(super) fn add_trade(&mut self, fill: Fill) {
+        self.traded.push_back((fill.symbol.clone(), fill.trade_id));
+        let book = self.books.entry(fill.symbol.clone()).or_default();
+        book.trades.insert(fill.trade_id, fill);
+        if self.traded.len() > HISTORY_MAX
+            && let Some((symbol, id)) = self.traded.pop_front()
+            && let Some(book) = self.books.get_mut(&symbol)
+        {
+            book.trades.remove(&id);
+        }
+    }
+}
