@@ -114,6 +114,7 @@ pub struct Ledger {
     finished_queue: VecDeque<ClientOrderId>,
     symbols: BTreeMap<Symbol, SymbolBook>,
     seen: BTreeMap<Symbol, SeenTrades>,
+    booked: u64,
 }
 
 /// All that a ledger must get back after a restart.
@@ -168,7 +169,18 @@ impl Ledger {
         resume_sums(&instances, &mut families, &mut portfolio);
         let open = state.orders.into_iter().map(|order| (order.id().clone(), order)).collect();
         let (finished, finished_queue) = (BTreeMap::new(), VecDeque::new());
-        Self { currency, instances, families, portfolio, open, finished, finished_queue, symbols, seen: state.seen }
+        Self {
+            currency,
+            instances,
+            families,
+            portfolio,
+            open,
+            finished,
+            finished_queue,
+            symbols,
+            seen: state.seen,
+            booked: 0,
+        }
     }
 
     /// What everything is counted in.
@@ -215,6 +227,12 @@ impl Ledger {
     /// Orders of which something is still expected: not final, or with fills reported that no trade has told.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
         self.open.values()
+    }
+
+    /// Trades booked since this ledger was made.
+    #[must_use]
+    pub const fn booked(&self) -> u64 {
+        self.booked
     }
 
     /// Whether a trade was booked.
@@ -298,6 +316,7 @@ impl Ledger {
         let family = book.family.clone();
         self.move_sums(&family, change, fill.time);
         self.seen.entry(fill.symbol.clone()).or_default().insert(fill.trade_id);
+        self.booked += 1;
         self.change(&fill.client_order_id, |order| {
             order.filled(fill);
         });

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::{Balance, OrderRef, OrderView};
 
-/// How many finished orders, and how many trades, an account remembers over all symbols.
+/// How many finished orders, and how many trades, an account remembers over all symbols, unless told otherwise.
 pub(super) const HISTORY_MAX: usize = 10_000;
 
 /// The orders and trades of an account on one symbol.
@@ -102,12 +102,12 @@ impl Account {
     }
 
     /// Moves an order to the history and forgets the oldest beyond the bound.
-    pub(super) fn finish_order(&mut self, symbol: &Symbol, id: ExchangeOrderId) {
+    pub(super) fn finish_order(&mut self, symbol: &Symbol, id: ExchangeOrderId, history_max: usize) {
         if let Some(book) = self.books.get_mut(symbol) {
             book.open.remove(&id);
         }
         self.finished.push_back((symbol.clone(), id));
-        if self.finished.len() > HISTORY_MAX
+        while self.finished.len() > history_max
             && let Some((symbol, id)) = self.finished.pop_front()
             && let Some(book) = self.books.get_mut(&symbol)
         {
@@ -115,11 +115,11 @@ impl Account {
         }
     }
 
-    pub(super) fn add_trade(&mut self, fill: Fill) {
+    pub(super) fn add_trade(&mut self, fill: Fill, history_max: usize) {
         self.traded.push_back((fill.symbol.clone(), fill.trade_id));
         let book = self.books.entry(fill.symbol.clone()).or_default();
         book.trades.insert(fill.trade_id, fill);
-        if self.traded.len() > HISTORY_MAX
+        while self.traded.len() > history_max
             && let Some((symbol, id)) = self.traded.pop_front()
             && let Some(book) = self.books.get_mut(&symbol)
         {

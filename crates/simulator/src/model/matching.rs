@@ -149,6 +149,7 @@ impl Model {
         now: Timestamp,
         events: &mut Vec<ModelEvent>,
     ) {
+        let history_max = self.history_max;
         let Ok((_, owner)) = self.pair(account, &view.symbol) else { return };
         let Some(order) = owner.order_mut(&view.symbol, view.order_id) else { return };
         order.updated = now;
@@ -157,7 +158,7 @@ impl Model {
             _ => ExchangeOrderStatus::Expired,
         };
         let order = order.clone();
-        owner.finish_order(&view.symbol, view.order_id);
+        owner.finish_order(&view.symbol, view.order_id, history_max);
         events.push(ModelEvent::Order { account: account.clone(), order, execution });
         self.tell_balances(account, &view.symbol, events);
     }
@@ -171,7 +172,7 @@ impl Model {
 
     /// Books one trade: order, balances, commission, history. A maker's funds are unlocked here, a taker's are free.
     fn execute(&mut self, account: &AccountId, symbol: &Symbol, execution: Execution, events: &mut Vec<ModelEvent>) {
-        let settings = self.settings.clone();
+        let (settings, history_max) = (self.settings.clone(), self.history_max);
         let Ok((state, owner)) = self.pair(account, symbol) else { return };
         let Execution { id, price, quantity, is_maker, now } = execution;
         let Some(order) = owner.order_mut(symbol, id) else { return };
@@ -192,9 +193,9 @@ impl Model {
         state.last_trade_id += 1;
         let fee = if is_maker { settings.maker_fee } else { settings.taker_fee };
         let fill = settle(owner, state, &after, execution, fee);
-        owner.add_trade(fill.clone());
+        owner.add_trade(fill.clone(), history_max);
         if is_done {
-            owner.finish_order(symbol, id);
+            owner.finish_order(symbol, id, history_max);
         }
         events.push(ModelEvent::Fill { account: account.clone(), fill, order: after });
         self.tell_balances(account, symbol, events);

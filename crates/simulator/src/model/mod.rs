@@ -45,6 +45,12 @@ pub struct Model {
     settings: ModelSettings,
     symbols: BTreeMap<Symbol, SymbolState>,
     accounts: BTreeMap<AccountId, Account>,
+    #[serde(default = "history_max")]
+    history_max: usize,
+}
+
+fn history_max() -> usize {
+    account::HISTORY_MAX
 }
 
 impl Model {
@@ -52,12 +58,17 @@ impl Model {
     #[must_use]
     pub fn new(settings: ModelSettings, instruments: Vec<Instrument>) -> Self {
         let symbols = instruments.into_iter().map(|one| (one.symbol.clone(), SymbolState::new(one))).collect();
-        Self { settings, symbols, accounts: BTreeMap::new() }
+        Self { settings, symbols, accounts: BTreeMap::new(), history_max: history_max() }
     }
 
     /// Changes fees, spread and slippage for what comes.
     pub fn set_settings(&mut self, settings: ModelSettings) {
         self.settings = settings;
+    }
+
+    /// From now on remembers so many finished orders, and as many trades, of each account; more cannot be asked for.
+    pub fn set_history_max(&mut self, orders: usize) {
+        self.history_max = orders;
     }
 
     /// Opens an empty account; one that exists stays as it is.

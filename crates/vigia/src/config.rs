@@ -1,0 +1,349 @@
+//! The configuration: built-in defaults, a file, the environment; validated whole before anything starts.
+//!
+//! It must never accept an unknown key or a value out of bounds: every error names the place, the key, the value and what
+//! is allowed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use domain::{Asset, BootNumber, FamilyId, InstanceId, Millis, Notional, Price, Ratio, Symbol, TradingMode};
+use engine::{FamilyIndex, FamilySetup, InstanceConfig, Setup};
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use risk::Limits;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use simulator::model::ModelSettings;
+use strategy::StrategyConfig;
+
+/// Every key with its default.
+pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
+/// What is traded where no file says otherwise.
+pub(crate) const PAPER: &str = include_str!("../../../config/paper.toml");
+
+/// What is wrong with a configuration: each line names place, key, value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not usable:\n  {}", .0.join("\n  "))]
+pub(crate) struct ConfigError(pub(crate) Vec<String>);
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) portfolio: Portfolio,
+    pub(crate) service: Service,
+    pub(crate) exchange: Exchange,
+    pub(crate) simulator: Simulator,
+    pub(crate) paper: ModelSettings,
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) family: Vec<Family>,
+    #[serde(default)]
+    pub(crate) instance: Vec<Instance>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Portfolio {
+    pub(crate) currency: Asset,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Service {
+    pub(crate) mode: TradingMode,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) cycle_ms: u64,
+    pub(crate) heartbeat_timeout_ms: u64,
+    pub(crate) hang_timeout_ms: u64,
+    pub(crate) equity_sample_ms: Millis,
+    pub(crate) drain_timeout_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exchange {
+    pub(crate) rest_url: String,
+    pub(crate) stream_url: String,
+    pub(crate) stream_silence_ms: u64,
+    pub(crate) quote_age_ms_max: Millis,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Simulator {
+    pub(crate) seed: u64,
+    pub(crate) speed: f64,
+    pub(crate) data: PathBuf,
+    pub(crate) symbols: BTreeMap<Symbol, Price>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Family {
+    pub(crate) id: FamilyId,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    pub(crate) family: FamilyId,
+    pub(crate) capital: Notional,
+    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) entry_size: Ratio,
+    pub(crate) strategy: StrategyConfig,
+}
+
+/// A configuration that was read and found valid, with where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// The file, or a word for what is built in.
+    pub(crate) place: String,
+    /// SHA-256 of everything that went into it, in hex.
+    pub(crate) hash: String,
+}
+
+/// Reads and validates the configuration in `file`, or the built-in one.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let (place, text) = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(vec![format!("{}: {error}; give an existing file", path.display())]))?;
+            (path.display().to_string(), text)
+        }
+        None => ("config/paper.toml (built in)".to_owned(), PAPER.to_owned()),
+    };
+    let environment = Env::prefixed("VIGIA_").ignore(&["data"]).split("__");
+    let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(&text)).merge(environment);
+    let config: Config = figment.extract().map_err(|error| {
+        let line = |error: figment::Error| {
+            let key = error.path.join(".");
+            let from = match error.metadata.as_ref().map(|metadata| metadata.name.as_ref()) {
+                Some(name) if name.contains("environment") => "environment",
+                _ => place.as_str(),
+            };
+            if key.is_empty() { format!("{from}: {}", error.kind) } else { format!("{from}: {key}: {}", error.kind) }
+        };
+        ConfigError(error.into_iter().map(line).collect())
+    })?;
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(ConfigError(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect()));
+    }
+    let mut hash = Sha256::new();
+    for part in [DEFAULTS, text.as_str()] {
+        hash.update(part.as_bytes());
+    }
+    Ok(Loaded { config, place, hash: hex::encode(hash.finalize()) })
+}
+
+impl Config {
+    /// Everything that is wrong, each with key, value and what is allowed.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut bounds = |key: &str, value: i64, min: i64, max: i64| {
+            if !(min..=max).contains(&value) {
+                problems.push(format!("{key} = {value} is not allowed: {min} to {max}"));
+            }
+        };
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        bounds("service.cycle_ms", signed(self.service.cycle_ms), 100, 60_000);
+        bounds("service.heartbeat_timeout_ms", signed(self.service.heartbeat_timeout_ms), 200, 600_000);
+        bounds("service.hang_timeout_ms", signed(self.service.hang_timeout_ms), 100, 600_000);
+        bounds("service.drain_timeout_ms", signed(self.service.drain_timeout_ms), 100, 60_000);
+        bounds("service.equity_sample_ms", self.service.equity_sample_ms.get(), 1000, 86_400_000);
+        bounds("exchange.stream_silence_ms", signed(self.exchange.stream_silence_ms), 1000, 600_000);
+        bounds("exchange.quote_age_ms_max", self.exchange.quote_age_ms_max.get(), 100, 600_000);
+        bounds("limits.order_rate_window_ms", self.limits.order_rate_window_ms.get(), 1, 86_400_000);
+        bounds("limits.mark_age_ms_max", self.limits.mark_age_ms_max.get(), 1, 86_400_000);
+        bounds("limits.approval_validity_ms", self.limits.approval_validity_ms.get(), 1, 60_000);
+        let mode = self.service.mode;
+        if mode != TradingMode::Paper {
+            problems
+                .push(format!("service.mode = {mode} is not allowed: PAPER_TRADING is the only mode of this version"));
+        }
+        let speed = self.simulator.speed;
+        if speed != 0.0 && !(0.1..=100_000.0).contains(&speed) {
+            problems.push(format!("simulator.speed = {speed} is not allowed: 0.1 to 100000, or 0 for the fastest"));
+        }
+        self.share_problems(&mut problems);
+        self.instance_problems(&mut problems);
+        problems
+    }
+
+    fn share_problems(&self, problems: &mut Vec<String>) {
+        let shares = [
+            ("paper.maker_fee", self.paper.maker_fee),
+            ("paper.taker_fee", self.paper.taker_fee),
+            ("paper.half_spread", self.paper.half_spread),
+            ("paper.slippage", self.paper.slippage),
+            ("limits.price_collar", self.limits.price_collar),
+        ];
+        for (key, value) in shares {
+            if value.is_negative() || value > Ratio::from_percent(50) {
+                problems.push(format!("{key} = {value} is not allowed: 0 to 0.5"));
+            }
+        }
+        let amounts = [
+            ("limits.order_notional_max", self.limits.order_notional_max),
+            ("limits.position_notional_max", self.limits.position_notional_max),
+            ("limits.exposure_notional_max", self.limits.exposure_notional_max),
+        ];
+        for (key, value) in amounts {
+            if value.is_negative() {
+                problems.push(format!("{key} = {value} is not allowed: 0 or more"));
+            }
+        }
+    }
+
+    fn instance_problems(&self, problems: &mut Vec<String>) {
+        let mut families = BTreeSet::new();
+        for family in &self.family {
+            if !families.insert(&family.id) {
+                problems.push(format!("family.id = {} is there twice: each id once", family.id));
+            }
+        }
+        if self.instance.is_empty() {
+            problems.push("instance: there is none: at least one [[instance]]".to_owned());
+        }
+        let mut ids = BTreeSet::new();
+        for instance in &self.instance {
+            let key = |name: &str| format!("instance {}: {name}", instance.id);
+            if !ids.insert(&instance.id) {
+                problems.push(format!("instance.id = {} is there twice: each id once", instance.id));
+            }
+            if !families.contains(&instance.family) {
+                let known: Vec<&str> = families.iter().map(|family| family.as_str()).collect();
+                let (key, family) = (key("family"), &instance.family);
+                problems.push(format!("{key} = {family} is not allowed: one of {}", known.join(", ")));
+            }
+            if !instance.capital.is_positive() {
+                problems.push(format!("{} = {} is not allowed: above 0", key("capital"), instance.capital));
+            }
+            if !instance.entry_size.is_positive() || instance.entry_size > Ratio::ONE {
+                problems.push(format!(
+                    "{} = {} is not allowed: above 0, at most 1",
+                    key("entry_size"),
+                    instance.entry_size
+                ));
+            }
+            self.symbol_problems(instance, problems);
+            if let Err(error) = instance.strategy.validate() {
+                problems.push(format!("{}.{error}", key("strategy")));
+            }
+        }
+    }
+
+    fn symbol_problems(&self, instance: &Instance, problems: &mut Vec<String>) {
+        let key = format!("instance {}: symbols", instance.id);
+        if instance.symbols.is_empty() {
+            problems.push(format!("{key} = [] is not allowed: at least one symbol"));
+        }
+        let mut seen = BTreeSet::new();
+        for symbol in &instance.symbols {
+            if !seen.insert(symbol) {
+                problems.push(format!("{key}: {symbol} is there twice: each symbol once"));
+            }
+            // At this stage everything is counted in one currency, so that no conversion can be wrong.
+            if !symbol.as_str().ends_with(self.portfolio.currency.as_str()) {
+                let currency = &self.portfolio.currency;
+                problems.push(format!("{key}: {symbol} is not allowed: only symbols quoted in {currency}"));
+            }
+        }
+    }
+
+    /// The configuration in the words of the machines.
+    pub(crate) fn setup(&self, boot: BootNumber) -> Setup {
+        let family_index = |id: &FamilyId| {
+            let place = self.family.iter().position(|family| family.id == *id).unwrap_or_default();
+            FamilyIndex(u16::try_from(place).unwrap_or(u16::MAX))
+        };
+        let instances = self.instance.iter().map(|instance| InstanceConfig {
+            id: instance.id.clone(),
+            family: family_index(&instance.family),
+            capital: instance.capital,
+            symbols: instance.symbols.clone(),
+            entry_size: instance.entry_size,
+            strategy: instance.strategy.clone(),
+        });
+        Setup {
+            currency: self.portfolio.currency.clone(),
+            families: self.family.iter().map(|family| FamilySetup { id: family.id.clone() }).collect(),
+            instances: instances.collect(),
+            limits: self.limits.clone(),
+            boot,
+            outside: BTreeMap::new(),
+            heartbeat_timeout_ms: self.service.heartbeat_timeout_ms,
+            equity_sample_ms: self.service.equity_sample_ms,
+            quote_age_ms_max: self.exchange.quote_age_ms_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load(Some(file.path())).map(|_| ()).unwrap_err().to_string()
+    }
+
+    fn with_instance(extra: &str) -> String {
+        format!(
+            "[[family]]\nid = \"f\"\n[[instance]]\nid = \"a\"\nfamily = \"f\"\ncapital = \"100\"\nsymbols = [\"BTCUSDT\"]\n\
+             entry_size = \"0.5\"\n[instance.strategy]\nkind = \"ema-cross\"\n{extra}"
+        )
+    }
+
+    #[test]
+    fn what_is_shipped_is_valid() {
+        let built_in = load(None).unwrap();
+        assert!(built_in.config.family.len() >= 3 && built_in.config.instance.len() >= 8);
+        let symbols: BTreeSet<_> =
+            built_in.config.instance.iter().flat_map(|instance| instance.symbols.iter()).collect();
+        assert_eq!(symbols.len(), 5);
+        load(Some(Path::new("config/replay-5m.toml"))).unwrap();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_code() {
+        let config = load(None).unwrap().config;
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.paper, ModelSettings::default());
+    }
+
+    #[test]
+    fn errors_name_file_key_value_and_what_is_allowed() {
+        let cases = [
+            ("[service]\ncycle_msec = 5", "service.cycle_msec"),
+            ("[service]\ncycle_ms = 5", "service.cycle_ms = 5 is not allowed: 100 to 60000"),
+            ("[service]\nmode = \"YOLO\"", "service.mode"),
+            ("[simulator]\nspeed = -1.0", "simulator.speed = -1 is not allowed"),
+            ("[limits]\nprice_collar = \"0.9\"", "limits.price_collar = 0.9 is not allowed: 0 to 0.5"),
+            ("[limits]\norder_notional_max = \"abc\"", "limits.order_notional_max"),
+            ("[portfolio]\ncurrency = \"\"", "portfolio.currency"),
+            ("nonsense = 1", "nonsense"),
+            ("", "instance: there is none"),
+        ];
+        for (text, expected) in cases {
+            let error = problems(text);
+            assert!(error.contains(expected), "{text:?} gave {error}");
+            assert!(error.contains("/"), "{text:?} names no file: {error}");
+        }
+        let error = problems(&with_instance("fast = 0"));
+        assert!(error.contains("instance a: strategy.fast = 0"), "{error}");
+        let error = problems(&with_instance("quick = 3"));
+        assert!(error.contains("quick"), "{error}");
+        let error = problems(&with_instance("").replace("BTCUSDT", "ETHBTC"));
+        assert!(error.contains("only symbols quoted in USDT"), "{error}");
+        let error = problems(&with_instance("").replace("family = \"f\"", "family = \"g\""));
+        assert!(error.contains("family = g is not allowed: one of f"), "{error}");
+    }
+}
