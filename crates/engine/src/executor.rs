@@ -13,7 +13,7 @@ use crate::message::{
     ActorId, Envelope, ExecutorMessage, GlobalRiskMessage, HealthMessage, PositionUpdate, SubmitResult,
 };
 use crate::record::Record;
-use crate::{BookState, Effect, Effects};
+use crate::{BookState, Effect, Effects, Setup};
 
 /// How long after its validity an order that the exchange does not know is given up, in exchange time.
 pub const VALIDITY_MARGIN: Millis = Millis::from_secs(10);
@@ -53,12 +53,12 @@ pub struct Executor {
 impl Executor {
     /// The machine, continued from `state`: every order that is not done is asked for, every guard stands again.
     #[must_use]
-    pub fn new(state: &BookState) -> Self {
+    pub fn new(setup: &Setup, state: &BookState) -> Self {
         let mut executor = Self::default();
         for order in state.ledger.orders.iter().filter(|order| !order.is_done()) {
             let in_flight = InFlight {
                 symbol: order.spec.symbol.clone(),
-                expires_at: order.intended_at,
+                expires_at: order.intended_at + setup.limits.approval_validity_ms,
                 asked_at: Timestamp::EPOCH,
                 acknowledged: false,
                 unknown: true,

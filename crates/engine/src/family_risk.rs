@@ -34,11 +34,6 @@ impl FamilyRisk {
         Self { index, alive: members.len(), members, equities: BTreeMap::new(), cycle: 0, arrived: 0 }
     }
 
-    /// How many members the heartbeat waits for; failed ones are left out by the supervisor.
-    pub fn set_alive(&mut self, alive: usize) {
-        self.alive = alive;
-    }
-
     /// The family's equity as published, in the portfolio's currency.
     #[must_use]
     pub fn equity(&self) -> Notional {
@@ -57,6 +52,12 @@ impl FamilyRisk {
                 let known = self.equities.entry(instance).or_default();
                 if sequence > known.0 {
                     *known = (sequence, equity);
+                }
+            }
+            FamilyRiskMessage::MemberFailed(_) => {
+                self.alive = self.alive.saturating_sub(1);
+                if self.alive == 0 {
+                    effects.send(Envelope::GlobalRisk(GlobalRiskMessage::FamilyIdle(self.index)));
                 }
             }
             FamilyRiskMessage::Cycle(cycle, _) => self.cycle(cycle, effects),

@@ -191,6 +191,8 @@ pub enum FamilyRiskMessage {
     Intent(OrderIntent),
     /// Equity of an instance of the family.
     Equity(InstanceEquity),
+    /// An instance of the family failed and stays failed: the heartbeat does not wait for it.
+    MemberFailed(InstanceIndex),
     /// The heartbeat passes; from this instance.
     Cycle(Cycle, InstanceIndex),
 }
@@ -244,6 +246,8 @@ pub enum GlobalRiskMessage {
     JournalAvailable(bool),
     /// A person wants something.
     Command(Command),
+    /// All instances of a family failed: the heartbeat does not wait for it.
+    FamilyIdle(FamilyIndex),
     /// Hand out the equity for keeping.
     Save,
     /// The heartbeat passes; from this family.
@@ -256,8 +260,8 @@ pub enum GlobalRiskMessage {
 pub enum Command {
     /// No new entries from now on: the service is stopping.
     StopEntries,
-    /// A recovery of this scope begins.
-    BeginRecovery(Scope),
+    /// The recovery of the whole process begins: nothing leaves until it is reconciled.
+    BeginRecovery,
     /// An actor failed and stays failed.
     ActorFailed(InstanceId),
 }

@@ -12,7 +12,10 @@ use crate::family_risk::FamilyRisk;
 use crate::global_risk::GlobalRisk;
 use crate::health_monitor::HealthMonitor;
 use crate::market_data::MarketData;
-use crate::message::{ActorId, Cycle, Envelope, FamilyIndex, InstanceIndex, MarketDataMessage, ReconcilerMessage};
+use crate::message::{
+    ActorId, Command, Cycle, Envelope, FamilyIndex, GlobalRiskMessage, InstanceIndex, MarketDataMessage,
+    ReconcilerMessage,
+};
 use crate::reconciler::Reconciler;
 use crate::strategy_machine::StrategyMachine;
 use crate::{BookState, Effect, Effects, Setup};
@@ -54,7 +57,7 @@ impl System {
             strategies,
             families,
             global_risk: GlobalRisk::new(setup, state, latch.clone()),
-            executor: Executor::new(state),
+            executor: Executor::new(setup, state),
             reconciler: Reconciler::new(setup, base_assets(state)),
             health_monitor: HealthMonitor::new(setup),
             latch,
@@ -91,12 +94,8 @@ impl System {
     /// Begins the recovery of everything, as a start does.
     pub fn start(&mut self, now: Timestamp, outside: &mut impl Outside) {
         self.latch.begin_executor_generation();
-        let mut effects = std::mem::take(&mut self.effects);
-        let recovery = self.global_risk.begin_recovery(now, &mut effects);
-        self.carry_out(now, ActorId::GlobalRisk, &mut effects, outside);
-        self.effects = effects;
-        let scope: &Scope = recovery.scope();
-        self.deliver(now, Envelope::Reconciler(ReconcilerMessage::Start(scope.clone())), outside);
+        self.deliver(now, Envelope::GlobalRisk(GlobalRiskMessage::Command(Command::BeginRecovery)), outside);
+        self.deliver(now, Envelope::Reconciler(ReconcilerMessage::Start(Scope::Global)), outside);
     }
 
     /// Sends the heartbeat through the loop.

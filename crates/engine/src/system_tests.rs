@@ -384,7 +384,7 @@ fn a_refused_order_frees_the_instance_for_the_next() {
 fn stopping_refuses_entries_and_lets_exits_go() {
     let mut world = World::new(Answer::Fill).start();
     world.breakout();
-    world.deliver(Envelope::GlobalRisk(GlobalRiskMessage::Command(crate::Command::StopEntries)));
+    world.deliver(Envelope::GlobalRisk(GlobalRiskMessage::Command(Command::StopEntries)));
     world.quote("50");
     assert_eq!(world.exchange.sent.last().unwrap().side, Side::Sell);
     let sent = world.exchange.sent.len();

@@ -5,6 +5,7 @@
 
 pub mod binance;
 pub mod retry;
+pub mod stepping;
 pub mod trading;
 
 pub use trading::{

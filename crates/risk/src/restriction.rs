@@ -56,24 +56,19 @@ impl Restrictions {
         self.by_scope.values().flat_map(BTreeMap::values)
     }
 
-    /// Adds a restriction, or tightens the one of the same scope and reason; it never loosens one. Returns whether
-    /// anything became tighter.
-    pub fn raise(&mut self, new: Restriction) -> bool {
+    /// Adds a restriction, or tightens the one of the same scope and reason; it never loosens one. Returns what is in force
+    /// now where anything became tighter: that, and not what was asked for, is what must be kept.
+    pub fn raise(&mut self, new: Restriction) -> Option<&Restriction> {
         let of_scope = self.by_scope.entry(new.scope.clone()).or_default();
-        match of_scope.get_mut(&new.reason) {
-            Some(old) if old.permission <= new.permission && !lasts_longer(new.release, old.release) => false,
-            Some(old) => {
-                old.permission = old.permission.min(new.permission);
-                if lasts_longer(new.release, old.release) {
-                    old.release = new.release;
-                }
-                true
-            }
-            None => {
-                of_scope.insert(new.reason, new);
-                true
-            }
+        let (reason, permission, release) = (new.reason, new.permission, new.release);
+        let tighter =
+            of_scope.get(&reason).is_none_or(|old| permission < old.permission || lasts_longer(release, old.release));
+        let in_force = of_scope.entry(reason).or_insert(new);
+        in_force.permission = in_force.permission.min(permission);
+        if lasts_longer(release, in_force.release) {
+            in_force.release = release;
         }
+        tighter.then_some(&*in_force)
     }
 
     /// Takes one restriction away and returns it. The caller has made sure that whoever asks may do so, and that the
@@ -204,6 +199,19 @@ mod tests {
         ) {
             prop_assert_eq!(Restrictions::new(raised.0), Restrictions::new(raised.1));
         }
+    }
+
+    /// A second raise that permits more and lasts longer must not be what is kept of the first.
+    #[test]
+    fn what_is_in_force_is_told_and_not_what_was_asked_for() {
+        let mut restrictions = Restrictions::default();
+        let at = Release::At(Timestamp::from_millis(50));
+        restrictions.raise(restriction(Scope::Global, Permission::Nothing, ReasonCode::SafeMode, at));
+        let wider = restriction(Scope::Global, Permission::Exits, ReasonCode::SafeMode, Release::OperatorOnly);
+        let in_force = restrictions.raise(wider).unwrap();
+        assert_eq!((in_force.permission, in_force.release), (Permission::Nothing, Release::OperatorOnly));
+        let weaker = restriction(Scope::Global, Permission::Exits, ReasonCode::SafeMode, at);
+        assert_eq!(restrictions.raise(weaker), None);
     }
 
     #[test]

@@ -2,6 +2,18 @@
 //!
 //! It must never decide about money: machines decide, shells act.
 
+pub mod clock;
+pub mod life;
+pub mod machine;
+pub mod outbox;
 pub mod paper;
+pub mod paper_mode;
+mod publish;
 pub mod replay;
+pub mod router;
+pub mod service;
+pub mod shell;
 pub mod status;
+pub mod supervisor;
+pub mod venue;
+pub mod wiring;

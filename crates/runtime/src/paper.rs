@@ -156,6 +156,12 @@ impl PaperAccount {
         self.model.order(&self.account, symbol, &order).ok().map(|view| report(&view))
     }
 
+    /// All open orders.
+    #[must_use]
+    pub fn open_orders(&self) -> Vec<OrderReport> {
+        self.model.open_orders(&self.account, None).iter().map(report).collect()
+    }
+
     /// Free plus locked, by asset.
     #[must_use]
     pub fn balances(&self) -> BTreeMap<Asset, Quantity> {
@@ -186,7 +192,7 @@ impl PaperAccount {
     pub fn snapshot(&self, request: &SnapshotRequest, now: Timestamp) -> ExchangeSnapshot {
         ExchangeSnapshot {
             balances: self.balances(),
-            open_orders: self.model.open_orders(&self.account, None).iter().map(report).collect(),
+            open_orders: self.open_orders(),
             asked: request.orders.iter().map(|(symbol, id)| (id.clone(), self.order(symbol, id))).collect(),
             trades: request.trades_after.iter().flat_map(|(symbol, after)| self.trades_after(symbol, *after)).collect(),
             time: now,

@@ -2,6 +2,7 @@
 //!
 //! It must never be asked of a machine while it works: shells publish it, readers take the last one.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use domain::{Notional, Permission, Price, Quantity, Ratio, Severity, Timestamp, TradingMode};
@@ -204,28 +205,52 @@ pub struct Status {
 
 /// The last status, for everybody who wants to look. Handles share it.
 #[derive(Debug, Clone, Default)]
-pub struct StatusBoard(Arc<Mutex<Option<Status>>>);
+pub struct StatusBoard {
+    latest: Arc<Mutex<Option<Status>>>,
+    due: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+}
 
 impl StatusBoard {
     /// The last status; `None` before the first.
     #[must_use]
     pub fn latest(&self) -> Option<Status> {
-        self.0.lock().ok()?.clone()
+        self.latest.lock().ok()?.clone()
     }
 
     /// Changes the status, or puts up the first one.
     pub fn publish(&self, status: Status) {
-        if let Ok(mut latest) = self.0.lock() {
+        if let Ok(mut latest) = self.latest.lock() {
             *latest = Some(status);
         }
     }
 
     /// Changes a part of the last status.
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
-        if let Ok(mut latest) = self.0.lock()
+        if let Ok(mut latest) = self.latest.lock()
             && let Some(status) = latest.as_mut()
         {
             change(status);
         }
+    }
+
+    /// Whether `who` should publish again: at most once in `every_ms` of monotonic time.
+    #[must_use]
+    pub fn is_due(&self, who: &'static str, now_ms: u64, every_ms: u64) -> bool {
+        let Ok(mut due) = self.due.lock() else { return false };
+        let next = due.entry(who).or_default();
+        if now_ms < *next {
+            return false;
+        }
+        *next = now_ms + every_ms;
+        true
+    }
+
+    /// Adds a line to the events, and forgets the oldest beyond 50.
+    pub fn event(&self, line: EventLine) {
+        self.update(|status| {
+            status.events.push(line);
+            let surplus = status.events.len().saturating_sub(50);
+            status.events.drain(..surplus);
+        });
     }
 }

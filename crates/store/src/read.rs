@@ -97,6 +97,17 @@ pub struct Reader {
     connection: SqliteConnection,
 }
 
+fn journal_row(row: &SqliteRow) -> JournalRow {
+    JournalRow {
+        sequence: row.get(0),
+        time: row.get(1),
+        kind: row.get(2),
+        actor: row.get(3),
+        correlation_id: row.get(4),
+        payload: row.get(5),
+    }
+}
+
 impl Reader {
     /// Opens the book at `path`, which must exist.
     ///
@@ -183,15 +194,7 @@ impl Reader {
             .bind(limit)
             .fetch_all(&mut self.connection)
             .await;
-        let read = |row: &SqliteRow| JournalRow {
-            sequence: row.get(0),
-            time: row.get(1),
-            kind: row.get(2),
-            actor: row.get(3),
-            correlation_id: row.get(4),
-            payload: row.get(5),
-        };
-        rows.map(|rows| rows.iter().map(read).collect()).map_err(|error| self.fail(error))
+        rows.map(|rows| rows.iter().map(journal_row).collect()).map_err(|error| self.fail(error))
     }
 
     /// The number of the journal's last row; zero where it is empty.
@@ -201,6 +204,28 @@ impl Reader {
     pub async fn journal_end(&mut self) -> Result<i64, StoreError> {
         let row = sqlx::query("SELECT COALESCE(MAX(sequence), 0) FROM journal").fetch_one(&mut self.connection).await;
         row.map(|row| row.get(0)).map_err(|error| self.fail(error))
+    }
+
+    /// The newest row of `kind`; of any kind, where none is given.
+    ///
+    /// # Errors
+    /// Where the book cannot be read.
+    pub async fn newest(&mut self, kind: Option<&str>) -> Result<Option<JournalRow>, StoreError> {
+        let query = "SELECT sequence, time, kind, actor, correlation_id, payload FROM journal \
+                     WHERE ?1 IS NULL OR kind = ?1 ORDER BY sequence DESC LIMIT 1";
+        let row = sqlx::query(query).bind(kind).fetch_optional(&mut self.connection).await;
+        row.map(|row| row.as_ref().map(journal_row)).map_err(|error| self.fail(error))
+    }
+
+    /// Every instance: its id, its family, its book as JSON.
+    ///
+    /// # Errors
+    /// Where the book cannot be read.
+    pub async fn instances(&mut self) -> Result<Vec<(String, String, String)>, StoreError> {
+        let query = "SELECT instance, family, body FROM instances ORDER BY instance";
+        let rows = sqlx::query(query).fetch_all(&mut self.connection).await;
+        let read = |row: &SqliteRow| (row.get(0), row.get(1), row.get(2));
+        rows.map(|rows| rows.iter().map(read).collect()).map_err(|error| self.fail(error))
     }
 
     /// Positions that are not exactly zero, with their guards and the last marks.

@@ -138,6 +138,21 @@ impl Journal {
         self.state.clone()
     }
 
+    /// Waits until everything that was appended up to now is durable.
+    ///
+    /// # Errors
+    /// Why it is not, after `timeout`.
+    pub async fn flushed(&self, timeout: Duration) -> Result<(), String> {
+        let ticket = self.queue.lock().map_or(0, |queue| queue.next_ticket);
+        let mut state = self.state.clone();
+        let waited = tokio::time::timeout(timeout, state.wait_for(|state| state.committed >= ticket)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err("its writer has ended".to_owned()),
+            Err(_) => Err(self.state.borrow().failure.clone().unwrap_or_else(|| "the disk is slow".to_owned())),
+        }
+    }
+
     /// Takes no more; the writer ends when what was appended is durable.
     pub fn close(&self) {
         if let Ok(mut queue) = self.queue.lock() {

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use domain::{Asset, BootNumber, FamilyId, InstanceId, Millis, Notional, Price, Ratio, Symbol, TradingMode};
 use engine::{FamilyIndex, FamilySetup, InstanceConfig, Setup};
 use figment::Figment;
@@ -20,6 +22,13 @@ use strategy::StrategyConfig;
 pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
 /// What is traded where no file says otherwise.
 pub(crate) const PAPER: &str = include_str!("../../../config/paper.toml");
+
+/// The book's file name, in PAPER_TRADING.
+pub(crate) const BOOK: &str = "paper.db";
+/// The control socket's file name.
+pub(crate) const SOCKET: &str = "control.sock";
+/// A link in the data directory to the home of the service that was started last.
+const CURRENT: &str = "current";
 
 /// What is wrong with a configuration: each line names place, key, value and what is allowed.
 #[derive(Debug, thiserror::Error)]
@@ -255,6 +264,32 @@ impl Config {
                 problems.push(format!("{key}: {symbol} is not allowed: only symbols quoted in {currency}"));
             }
         }
+    }
+
+    /// Where the service that was started last has its files.
+    pub(crate) fn home(&self) -> PathBuf {
+        let current = self.service.data_dir.join(CURRENT);
+        std::fs::read_link(&current)
+            .map_or_else(|_| self.service.data_dir.clone(), |home| self.service.data_dir.join(home))
+    }
+
+    /// Makes the home of this service: each simulated market has one of its own, because a book belongs to one market.
+    pub(crate) fn begin_home(&self) -> anyhow::Result<PathBuf> {
+        let directory = &self.service.data_dir;
+        if !self.exchange.rest_url.is_empty() {
+            std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+            return Ok(directory.clone());
+        }
+        let name = crate::embedded::market_name(self);
+        let home = directory.join(&name);
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("{} cannot be made; give another --data-dir", home.display()))?;
+        let (link, new) = (directory.join(CURRENT), directory.join("current.new"));
+        let _ = std::fs::remove_file(&new);
+        std::os::unix::fs::symlink(&name, &new)
+            .and_then(|()| std::fs::rename(&new, &link))
+            .with_context(|| format!("{} cannot be written", link.display()))?;
+        Ok(home)
     }
 
     /// The configuration in the words of the machines.

@@ -5,8 +5,11 @@
 
 mod config;
 mod config_check;
+mod embedded;
+mod logging;
 mod replay;
 mod report;
+mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +29,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Starts the service: PAPER_TRADING, on the embedded exchange simulator unless an exchange is configured.
+    Up(up::Options),
     /// Looks at the configuration.
     #[command(subcommand)]
     Config(config_check::Command),
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
     let outcome = match &arguments.command {
+        Command::Up(options) => up::run(config, options),
         Command::Config(command) => config_check::run(config, command),
         Command::Replay(options) => replay::run(config, options),
     };

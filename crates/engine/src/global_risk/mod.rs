@@ -91,6 +91,12 @@ impl GlobalRisk {
         &self.restrictions
     }
 
+    /// The exchange's rules, by symbol, to look at.
+    #[must_use]
+    pub const fn instruments(&self) -> &BTreeMap<Symbol, Instrument> {
+        &self.instruments
+    }
+
     /// Wishes refused in this boot, by instance, symbol and reason.
     #[must_use]
     pub const fn refusals(&self) -> &BTreeMap<(InstanceId, Symbol, ReasonCode), u64> {
@@ -111,7 +117,7 @@ impl GlobalRisk {
             }
             GlobalRiskMessage::OutcomeUnknown(id) => self.outcome_unknown(now, &id, effects),
             GlobalRiskMessage::Concluded(id, end, reason) => self.concluded(now, &id, end, reason, effects),
-            GlobalRiskMessage::Instruments(instruments) => self.instruments(&instruments),
+            GlobalRiskMessage::Instruments(instruments) => self.learn_instruments(&instruments),
             GlobalRiskMessage::Alert(alert) => effects.alert(ME, alert),
             GlobalRiskMessage::DescribeBook => {
                 let book = ReconcilerMessage::Book(Box::new(self.ledger.clone()));
@@ -123,6 +129,7 @@ impl GlobalRisk {
             GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to),
             GlobalRiskMessage::JournalAvailable(available) => self.journal_available = available,
             GlobalRiskMessage::Command(command) => self.command(now, &command, effects),
+            GlobalRiskMessage::FamilyIdle(_) => self.families = self.families.saturating_sub(1),
             GlobalRiskMessage::Save => self.sample(now, effects),
             GlobalRiskMessage::Cycle(cycle, _) => self.cycle(now, cycle, effects),
         }
@@ -146,7 +153,7 @@ impl GlobalRisk {
         effects.send(Envelope::FamilyRisk(*family, FamilyRiskMessage::Equity(equity)));
     }
 
-    fn instruments(&mut self, instruments: &Arc<Vec<Instrument>>) {
+    fn learn_instruments(&mut self, instruments: &Arc<Vec<Instrument>>) {
         for instrument in instruments.iter() {
             self.instruments.insert(instrument.symbol.clone(), instrument.clone());
         }
@@ -191,10 +198,11 @@ impl GlobalRisk {
     fn command(&mut self, now: Timestamp, command: &Command, effects: &mut Effects) {
         let (scope, permission, reason, release) = match command {
             Command::StopEntries => (Scope::Global, Permission::Exits, ReasonCode::Shutdown, Release::Condition),
-            Command::BeginRecovery(scope) => {
-                (scope.clone(), Permission::Nothing, ReasonCode::Recovery, Release::Condition)
-            }
+            Command::BeginRecovery => return self.begin_recovery(now, effects),
             Command::ActorFailed(instance) => {
+                if let Some((index, family)) = self.members.get(instance) {
+                    effects.send(Envelope::FamilyRisk(*family, FamilyRiskMessage::MemberFailed(*index)));
+                }
                 let scope = Scope::Instance(instance.clone());
                 (scope, Permission::Exits, ReasonCode::ActorFailed, Release::OperatorOnly)
             }
@@ -205,9 +213,7 @@ impl GlobalRisk {
 
     /// Memory first, then the latch file, then the journal.
     fn tighten(&mut self, restriction: Restriction, effects: &mut Effects) {
-        if !self.restrictions.raise(restriction.clone()) {
-            return;
-        }
+        let Some(restriction) = self.restrictions.raise(restriction).cloned() else { return };
         match restriction.scope {
             Scope::Global | Scope::Exchange => {
                 self.latch.tighten(restriction.permission);

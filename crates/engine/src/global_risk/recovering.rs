@@ -7,14 +7,14 @@ use ledger::reconcile::Finding;
 use risk::{Release, Restriction};
 
 use super::{GlobalRisk, ME};
+use crate::Effects;
 use crate::message::{Envelope, ReconcilerMessage};
 use crate::record::Record;
 use crate::recovery::{Backfilled, Reconciled, Recovery};
-use crate::{Effects, Reloaded};
 
 impl GlobalRisk {
-    /// Puts the whole process under recovery: nothing leaves until it is reconciled. Returns the sequence's beginning.
-    pub fn begin_recovery(&mut self, now: Timestamp, effects: &mut Effects) -> Recovery<Reloaded> {
+    /// Puts the whole process under recovery: nothing leaves until it is reconciled.
+    pub(super) fn begin_recovery(&mut self, now: Timestamp, effects: &mut Effects) {
         let restriction = Restriction {
             scope: Scope::Global,
             permission: Permission::Nothing,
@@ -29,7 +29,6 @@ impl GlobalRisk {
         let books = self.ledger.instances().cloned().collect();
         effects.journal(now, ME, CorrelationId::default(), Record::BooksOpened { books });
         self.sample(now, effects);
-        Recovery::reloaded(Scope::Global)
     }
 
     pub(super) fn reconcile(&mut self, now: Timestamp, findings: Vec<Finding>, effects: &mut Effects) {
