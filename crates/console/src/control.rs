@@ -107,7 +107,18 @@ pub enum ControlError {
 }
 
 /// What goes over the wire: `ok`, the process that answers, and the answer or the error beside them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    ok: bool,
+    process: u32,
+    #[serde(flatten)]
+    response: Option<&'a Response>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// The same, as it is read.
+#[derive(Debug, Deserialize)]
 struct Envelope {
     ok: bool,
     process: u32,
@@ -115,19 +126,14 @@ struct Envelope {
     body: serde_json::Map<String, serde_json::Value>,
 }
 
-impl Envelope {
-    fn seal(answer: Result<Response, String>) -> Self {
-        use serde_json::Value;
-        let process = std::process::id();
-        let answer = answer.and_then(|response| serde_json::to_value(response).map_err(|error| error.to_string()));
-        let (ok, body) = match answer {
-            Ok(Value::Object(body)) => (true, body),
-            Ok(other) => (true, [("answer".to_owned(), other)].into_iter().collect()),
-            Err(error) => (false, [("error".to_owned(), Value::String(error))].into_iter().collect()),
-        };
-        Self { ok, process, body }
+impl<'a> Answer<'a> {
+    fn new(outcome: Result<&'a Response, &'a String>) -> Self {
+        let error = outcome.err().map(String::as_str);
+        Self { ok: outcome.is_ok(), process: std::process::id(), response: outcome.ok(), error }
     }
+}
 
+impl Envelope {
     fn open(self) -> Result<Response, ControlError> {
         if self.ok {
             let body = serde_json::Value::Object(self.body);

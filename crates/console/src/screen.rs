@@ -186,5 +186,17 @@ fn terminal_size() -> (usize, usize) {
     }
 }
 
+/// Columns of the terminal that standard output is; `None` where it is none, and nothing needs to be cut.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    io::stdout().is_terminal().then(|| terminal_size().0)
+}
+
+/// Every line of `text`, cut to `width` columns.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    text.lines().map(|line| layout::fitted(line, width) + "\n").collect()
+}
+
 #[cfg(test)]
 mod tests;

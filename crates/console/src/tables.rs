@@ -137,7 +137,10 @@ pub fn list(lines: &[(&str, String)]) -> String {
 pub fn status(status: &Status) -> String {
     let age = |millis: u64| domain::Millis::new(i64::try_from(millis).unwrap_or(i64::MAX)).to_string();
     let feed = if status.feed_connected { "connected" } else { "NOT CONNECTED" };
-    let journal = status.journal_failure.as_ref().map_or_else(|| "writes".to_owned(), |why| format!("FAILS: {why}"));
+    let journal = status
+        .journal_failure
+        .as_ref()
+        .map_or_else(|| "is written".to_owned(), |why| format!("CANNOT BE WRITTEN: {why}"));
     let counters = &status.counters;
     let mut lines = vec![
         ("mode", status.mode.to_string()),

@@ -220,6 +220,7 @@ pub struct Replay {
     setup: Setup,
     market: Market,
     settings: ModelSettings,
+    until: Option<Timestamp>,
 }
 
 impl Replay {
@@ -248,7 +249,14 @@ impl Replay {
             }
         }
         market.aggregate(&intervals);
-        Ok(Self { setup, market, settings })
+        Ok(Self { setup, market, settings, until: None })
+    }
+
+    /// Ends before the first event at `until` or later.
+    #[must_use]
+    pub fn until(mut self, until: Timestamp) -> Self {
+        self.until = Some(until);
+        self
     }
 
     /// How many base candles or trades there are, for a progress bar.
@@ -293,6 +301,9 @@ impl Replay {
         let (mut next_cycle, mut next_point) = (from + CYCLE_EVERY, from);
         let (mut curve, mut now) = (Vec::new(), from);
         while let Some(event) = world.market.next() {
+            if self.until.is_some_and(|until| event.time() >= until) {
+                break;
+            }
             now = event.time();
             if now >= next_cycle {
                 next_cycle = now.floor_to(CYCLE_EVERY) + CYCLE_EVERY;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use console::control::ROWS_MAX;
 use console::tables;
 
-use crate::source::{self, EXIT_CODES, Source, show};
+use crate::source::{self, Common, EXIT_CODES, Source, show};
 
 /// Options of `vigia fills`.
 #[derive(Debug, clap::Args)]
@@ -15,15 +15,14 @@ pub(crate) struct Options {
     /// At most so many, newest first.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(ROWS_MAX)))]
     limit: u32,
-    /// One JSON document.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<ExitCode> {
-    let (mut source, _) = Source::find(file)?;
+    let (mut source, _) = Source::find(file, &options.common)?;
     let fills = source.fills(options.limit)?;
     let now = source::now(&mut source);
-    show(options.json, &source.origin()?, "fills", &fills, || tables::fills(&fills, now))
+    show(options.common.json, &source.origin()?, "fills", &fills, || tables::fills(&fills, now))
 }

@@ -45,7 +45,7 @@ pub(crate) struct LastStart {
 /// Everything that `book` says.
 pub(crate) fn status(book: &mut Book, config: &Config) -> anyhow::Result<BookStatus> {
     let newest = book.newest(None)?;
-    let books = books(book)?;
+    let books = books(book, config)?;
     Ok(BookStatus {
         last_start: last_start(book)?,
         journal_end: newest.as_ref().map_or(0, |row| row.sequence),
@@ -66,13 +66,18 @@ fn last_start(book: &mut Book) -> anyhow::Result<Option<LastStart>> {
     Ok(Some(LastStart { boot: boot.0, mode: mode.to_string(), version, time }))
 }
 
-fn books(book: &mut Book) -> anyhow::Result<Vec<InstanceBook>> {
-    book.instances()?.iter().map(|(_, _, body)| Ok(serde_json::from_str(body)?)).collect()
+/// In the order of the configuration; those that it no longer has at the end.
+fn books(book: &mut Book, config: &Config) -> anyhow::Result<Vec<InstanceBook>> {
+    let read = |(_, _, body): &(String, String, String)| serde_json::from_str(body);
+    let mut books: Vec<InstanceBook> = book.instances()?.iter().map(read).collect::<Result<_, _>>()?;
+    let place = |book: &InstanceBook| config.instance.iter().position(|instance| instance.id == book.id);
+    books.sort_by_key(|book| place(book).unwrap_or(usize::MAX));
+    Ok(books)
 }
 
 /// The figures of every instance.
 pub(crate) fn instances(book: &mut Book, config: &Config) -> anyhow::Result<Vec<InstanceStatus>> {
-    Ok(books(book)?.iter().map(|book| instance(book, config)).collect())
+    Ok(books(book, config)?.iter().map(|book| instance(book, config)).collect())
 }
 
 fn figures(book: &InstanceBook) -> Figures {
@@ -163,7 +168,8 @@ pub(crate) fn text(status: &BookStatus) -> String {
         let LastStart { boot, mode, version, time } = start;
         lines.push(("last start", format!("boot {boot} at {}, {mode}, version {version}", tables::second(*time))));
     }
-    let end = if status.stopped_in_order { "the service stopped in order" } else { "the service did not stop in order" };
+    let end =
+        if status.stopped_in_order { "the service stopped in order" } else { "the service did not stop in order" };
     lines.push(("journal", format!("{} rows; {end}", status.journal_end)));
     lines.push(("held", format!("{} positions, {} open orders", status.positions.len(), status.open_orders)));
     lines.extend(tables::figures(&status.portfolio, &status.currency));
@@ -213,8 +219,7 @@ mod tests {
         assert_eq!((status.portfolio.trades, status.portfolio.wins), (4, 2));
         assert_eq!(status.portfolio.drawdown, "0.10175".parse().unwrap());
         let strategies: Vec<_> = status.instances.iter().map(|one| (one.id.as_str(), one.strategy.as_str())).collect();
-        assert!(strategies.contains(&("gone", "-")), "{strategies:?}");
-        assert!(strategies.contains(&(&known, config.instance[0].strategy.kind())), "{strategies:?}");
+        assert_eq!(strategies, [(known.as_str(), config.instance[0].strategy.kind()), ("gone", "-")]);
         let text = text(&status);
         assert!(text.contains("boot 7 at 2026-01-02T03:04:05Z, PAPER_TRADING"), "{text}");
         assert!(text.contains("3 rows; the service stopped in order"), "{text}");

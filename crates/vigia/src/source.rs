@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use console::{Book, ControlClient, ControlError, JournalQuery, Request, Response, tables};
-use domain::{Timestamp, TradingMode};
+use domain::Timestamp;
 use runtime::status::Status;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use store::read::{FillRow, JournalRow, OrderRow};
 
 use crate::config::{self, Config, Loaded};
@@ -18,19 +18,36 @@ use crate::config::{self, Config, Loaded};
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong call or configuration; 3 the service does not run and there is no \
      book to read.\nIt asks the running service; where there is none, it reads the book in the data directory.";
 
-/// The database of the book in the mode of `config`. Each mode has its own, so that simulated money never meets real money.
-pub(crate) fn book_path(config: &Config) -> PathBuf {
-    let name = match config.service.mode {
-        TradingMode::Paper => "paper.db",
-        TradingMode::Shadow => "shadow.db",
-        TradingMode::Live => "live.db",
-    };
-    config.service.data_dir.join(name)
+/// What every such subcommand takes.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Common {
+    /// The data directory of the service, where it was started with another than the configuration's.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// One JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-/// The control socket of the service with `config`.
+impl Common {
+    /// The configuration in `file`, with what the command line says over it.
+    pub(crate) fn load(&self, file: Option<&Path>) -> Result<Loaded, config::ConfigError> {
+        let mut loaded = config::load(file)?;
+        if let Some(directory) = &self.data_dir {
+            loaded.config.service.data_dir.clone_from(directory);
+        }
+        Ok(loaded)
+    }
+}
+
+/// The database of the book of the service that was started last.
+pub(crate) fn book_path(config: &Config) -> PathBuf {
+    config.home().join(config::BOOK)
+}
+
+/// The control socket of the service that was started last.
 pub(crate) fn control_path(config: &Config) -> PathBuf {
-    config.service.data_dir.join("control.sock")
+    config.home().join(config::SOCKET)
 }
 
 /// Neither a service nor a book: exit code 3.
@@ -42,7 +59,7 @@ pub(crate) struct NothingToAsk {
 }
 
 /// Which of the two answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Origin {
     /// The running service.
@@ -88,8 +105,8 @@ impl Source {
     ///
     /// # Errors
     /// [`NothingToAsk`] where there is neither; what is wrong with the configuration or the socket.
-    pub(crate) fn find(file: Option<&Path>) -> anyhow::Result<(Source, Loaded)> {
-        let loaded = config::load(file)?;
+    pub(crate) fn find(file: Option<&Path>, common: &Common) -> anyhow::Result<(Source, Loaded)> {
+        let loaded = common.load(file)?;
         Ok((Self::of(&loaded.config)?, loaded))
     }
 
@@ -179,6 +196,22 @@ fn unexpected(response: &Response) -> anyhow::Error {
     anyhow::anyhow!("the service answered something else: {response:?}. Use the vigia that the service runs with")
 }
 
+/// The origin, and the data under their name.
+struct Document<'a, T> {
+    origin: &'a Origin,
+    name: &'a str,
+    data: &'a T,
+}
+
+impl<T: Serialize> Serialize for Document<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("source", self.origin)?;
+        map.serialize_entry(self.name, self.data)?;
+        map.end()
+    }
+}
+
 /// For people the origin and then `text`; with `json` one document with the origin and `data` under `name`.
 pub(crate) fn show<T: Serialize>(
     json: bool,
@@ -188,8 +221,8 @@ pub(crate) fn show<T: Serialize>(
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<ExitCode> {
     if json {
-        let document = serde_json::json!({ "source": origin, name: data });
-        return write(&format!("{document:#}\n"));
+        let document = serde_json::to_string_pretty(&Document { origin, name, data })?;
+        return write(&format!("{document}\n"));
     }
     write(&format!("{origin}\n\n{}", text()))
 }

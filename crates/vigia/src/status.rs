@@ -6,28 +6,27 @@ use std::process::ExitCode;
 use console::tables;
 
 use crate::offline;
-use crate::source::{self, EXIT_CODES, Source, show};
+use crate::source::{self, Common, EXIT_CODES, Source, show};
 
 /// Options of `vigia status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Options {
-    /// One JSON document.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<ExitCode> {
-    let (mut source, loaded) = Source::find(file)?;
+    let (mut source, loaded) = Source::find(file, &options.common)?;
     match &mut source {
         Source::Service(client) => {
             let status = source::status(client)?;
-            show(options.json, &source.origin()?, "status", &status, || tables::status(&status))
+            show(options.common.json, &source.origin()?, "status", &status, || tables::status(&status))
         }
         Source::Book(book, _) => {
             let status = offline::status(book, &loaded.config)?;
-            show(options.json, &source.origin()?, "book", &status, || offline::text(&status))
+            show(options.common.json, &source.origin()?, "book", &status, || offline::text(&status))
         }
     }
 }

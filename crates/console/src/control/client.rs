@@ -39,9 +39,8 @@ impl ControlClient {
                 remedy: "Only the user that runs the service may use its control socket",
             },
         })?;
-        let timeouts = stream
-            .set_read_timeout(Some(ANSWER_TIMEOUT))
-            .and_then(|()| stream.set_write_timeout(Some(ANSWER_TIMEOUT)));
+        let timeouts =
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT)).and_then(|()| stream.set_write_timeout(Some(ANSWER_TIMEOUT)));
         let client = Self { path: name, stream: BufReader::new(stream), process: None };
         timeouts.map_err(|error| client.fail(error))?;
         Ok(client)

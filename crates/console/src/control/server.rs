@@ -18,7 +18,7 @@ use std::time::Duration;
 use runtime::status::StatusBoard;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{CONNECTIONS_MAX, ControlError, Envelope, REQUEST_BYTES_MAX, ROWS_MAX, Request, Response, read_line};
+use super::{Answer, CONNECTIONS_MAX, ControlError, REQUEST_BYTES_MAX, ROWS_MAX, Request, Response, read_line};
 use crate::book::Book;
 
 /// A connection that says nothing for so long is closed.
@@ -73,7 +73,8 @@ impl ControlServer {
             ending: AtomicBool::new(false),
             connections: Mutex::new(BTreeMap::new()),
         });
-        let mut server = Self { path: path.to_owned(), file: identity(path), shared: Arc::clone(&shared), thread: None };
+        let mut server =
+            Self { path: path.to_owned(), file: identity(path), shared: Arc::clone(&shared), thread: None };
         let thread = std::thread::Builder::new().name("control".into()).spawn(move || accept(&listener, &shared));
         server.thread = Some(thread.map_err(|error| fail(path, error))?);
         Ok(server)
@@ -176,7 +177,7 @@ fn welcome<'scope>(scope: &'scope Scope<'scope, '_>, shared: &'scope Shared, num
     if connections.len() >= CONNECTIONS_MAX {
         drop(connections);
         let error = format!("{CONNECTIONS_MAX} connections are open, which is the most there may be; try again later");
-        let _ = answer(&mut stream, Err(error));
+        let _ = answer(&mut stream, &Err(error));
         return;
     }
     connections.insert(number, handle);
@@ -200,7 +201,7 @@ fn serve(shared: &Shared, stream: UnixStream) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => (Err(error.to_string()), true),
             Ok(None) | Err(_) => return,
         };
-        if answer(lines.get_mut(), outcome).is_err() || last {
+        if answer(lines.get_mut(), &outcome).is_err() || last {
             return;
         }
     }
@@ -211,10 +212,17 @@ fn parse(line: &[u8]) -> Result<Request, String> {
     serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}; {known}"))
 }
 
-fn answer(stream: &mut UnixStream, outcome: Result<Response, String>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Envelope::seal(outcome))?;
+fn answer(stream: &mut UnixStream, outcome: &Result<Response, String>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Answer::new(outcome.as_ref()))?;
     line.push(b'\n');
     stream.write_all(&line)
+}
+
+fn bounded(limit: u32, ask: impl FnOnce() -> Result<Response, String>) -> Result<Response, String> {
+    match limit {
+        1..=ROWS_MAX => ask(),
+        _ => Err(format!("limit = {limit} is not allowed: 1 to {ROWS_MAX}")),
+    }
 }
 
 impl Shared {
@@ -230,21 +238,14 @@ impl Shared {
                 Ok(Response::Stopping(true))
             }
             Request::Orders { limit, .. } | Request::Fills { limit } => {
-                self.bounded(*limit, || self.from_book(request, book))
+                bounded(*limit, || self.ask_book(request, book))
             }
-            Request::Journal(query) => self.bounded(query.limit, || self.from_book(request, book)),
-        }
-    }
-
-    fn bounded(&self, limit: u32, ask: impl FnOnce() -> Result<Response, String>) -> Result<Response, String> {
-        match limit {
-            1..=ROWS_MAX => ask(),
-            _ => Err(format!("limit = {limit} is not allowed: 1 to {ROWS_MAX}")),
+            Request::Journal(query) => bounded(query.limit, || self.ask_book(request, book)),
         }
     }
 
     /// Asks the book, which a connection opens at its first question and again after an error.
-    fn from_book(&self, request: &Request, slot: &mut Option<Book>) -> Result<Response, String> {
+    fn ask_book(&self, request: &Request, slot: &mut Option<Book>) -> Result<Response, String> {
         let mut book = match slot.take() {
             Some(book) => book,
             None => Book::open(&self.book).map_err(|error| error.to_string())?,

@@ -124,7 +124,7 @@ pub(super) fn lines(status: &Status, width: usize, height: usize) -> Vec<Line> {
 }
 
 /// Cut to `width` columns.
-fn fitted(text: &str, width: usize) -> String {
+pub(super) fn fitted(text: &str, width: usize) -> String {
     let plain = |c: char| if c.is_control() || is_wide(c) { '?' } else { c };
     if text.chars().count() <= width {
         return text.chars().map(plain).collect();

@@ -135,8 +135,7 @@ pub(super) fn orders(status: &Status) -> Vec<Line> {
             status.time.since(one.intended_at).to_string(),
         ]
     };
-    let header =
-        ["OPEN ORDER", "instance", "side", "purpose", ">quantity", ">price", ">executed", "state", ">age"];
+    let header = ["OPEN ORDER", "instance", "side", "purpose", ">quantity", ">price", ">executed", "state", ">age"];
     table(&header, orders.iter().map(row).collect())
 }
 

@@ -80,16 +80,22 @@ fn what_does_not_fit_is_counted() {
 #[test]
 fn it_never_exceeds_the_screen() {
     let mut status = samples::status();
-    status.events = (0..50).map(|n| samples::event(n, Severity::High, "\u{4e2d}\u{6587} long ".repeat(20).trim())).collect();
+    status.events =
+        (0..50).map(|n| samples::event(n, Severity::High, "\u{4e2d}\u{6587} long ".repeat(20).trim())).collect();
     status.instances = (0..40).map(|n| samples::instance(&format!("i{n}"), "donchian", n)).collect();
-    for width in 0..130 {
-        for height in (0..70).step_by(3) {
+    for width in (0..20).chain((20..130).step_by(17)) {
+        for height in (0..70).step_by(5) {
             let page = layout::lines(&status, width, height);
             assert!(page.len() <= height, "{} lines on {height}", page.len());
             let widest = page.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);
             assert!(widest <= width, "{widest} columns on {width}");
         }
     }
+}
+
+#[test]
+fn lines_are_cut_to_the_terminal() {
+    assert_eq!(cut("12345678\n1234\n\u{4e2d}", 5), "12...\n1234\n?\n");
 }
 
 #[test]
@@ -140,7 +146,8 @@ fn without_a_terminal_each_event_is_written_once() {
 #[test]
 fn a_screen_ends_with_the_last_status() {
     let (written, board) = (Written::default(), StatusBoard::default());
-    let screen = Screen::start(board.clone(), Output::lines(Box::new(written.clone())), Duration::from_secs(60)).unwrap();
+    let screen =
+        Screen::start(board.clone(), Output::lines(Box::new(written.clone())), Duration::from_secs(60)).unwrap();
     let mut status = samples::status();
     status.phase = "stopping".to_owned();
     board.publish(status);

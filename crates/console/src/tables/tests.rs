@@ -20,7 +20,7 @@ fn the_status_in_short() {
     heartbeat   412 ms ago
     permission  ALL
     feed        connected
-    journal     writes
+    journal     is written
     market      123456 events, 2 refused
     orders      31 sent, 4 wishes refused
     fills       29
@@ -122,6 +122,7 @@ fn orders_fills_and_journal() {
 
 #[test]
 fn money_is_rounded_and_never_minus_nothing() {
-    let shown: Vec<String> = ["0.005", "1.999", "-0.004", "-1.239", "1000000"].map(|text| money(text.parse().unwrap())).into();
+    let shown: Vec<String> =
+        ["0.005", "1.999", "-0.004", "-1.239", "1000000"].map(|text| money(text.parse().unwrap())).into();
     assert_eq!(shown, ["0.00", "2.00", "0.00", "-1.24", "1000000.00"]);
 }
