@@ -89,12 +89,12 @@ pub enum ControlError {
         path: String,
     },
     /// The system said no.
-    #[error("{path}: {source}. {remedy}")]
+    #[error("{path}: {cause}. {remedy}")]
     Io {
         /// Where.
         path: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
         /// What to do.
         remedy: &'static str,
     },

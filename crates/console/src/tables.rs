@@ -304,7 +304,7 @@ pub fn journal(rows: &[JournalRow], now: Option<Timestamp>) -> String {
 pub fn journal_line(row: &JournalRow) -> String {
     let time = row_moment(row.time, None);
     let JournalRow { sequence, kind, actor, correlation_id, payload, .. } = row;
-    format!("{sequence:>8}  {time}  {kind:<20}  {actor:<16}  {correlation_id:>8}  {}", printable(payload))
+    format!("{sequence:>8}  {time}  {kind:<20}  {actor:<16}  {correlation_id:>19}  {}", printable(payload))
 }
 
 /// Instances with their results.

@@ -93,7 +93,9 @@ impl Executor {
     /// Handles one message.
     pub fn handle(&mut self, now: Timestamp, message: ExecutorMessage, effects: &mut Effects) {
         match message {
-            ExecutorMessage::Mark { symbol, price } => self.mark(&symbol, price, effects),
+            ExecutorMessage::Mark { symbol, price, correlation_id } => {
+                self.mark(&symbol, price, correlation_id, effects)
+            }
             ExecutorMessage::Approved(order) => self.approved(now, order, effects),
             ExecutorMessage::Cancel(symbol, id) => effects.push(Effect::Cancel(symbol, id)),
             ExecutorMessage::Submitted(result) => self.submitted(now, result, effects),
@@ -217,24 +219,25 @@ impl Executor {
 
     fn position(&mut self, now: Timestamp, update: PositionUpdate, effects: &mut Effects) {
         let (symbol, instance) = (update.position.symbol().clone(), update.position.instance().clone());
+        let update_correlation = update.correlation_id;
         let Some(guards) = self.guards.get_mut(&symbol) else { return };
         let Some(guard) = guards.get_mut(&instance) else { return };
         guard.exiting = update.exit_working;
         if update.flat && update.entry.is_none() {
             guards.remove(&instance);
             let record = Record::ProtectionCleared { instance, symbol };
-            effects.journal(now, ActorId::Executor, CorrelationId::default(), record);
+            effects.journal(now, ActorId::Executor, update_correlation, record);
             return;
         }
         guard.entry = update.entry;
         guard.position = (!update.flat).then_some(update.position);
         // The price may have passed the stop while the fill was on its way.
         if let Some(price) = self.marks.get(&symbol).copied() {
-            self.mark(&symbol, price, effects);
+            self.mark(&symbol, price, update_correlation, effects);
         }
     }
 
-    fn mark(&mut self, symbol: &Symbol, price: Price, effects: &mut Effects) {
+    fn mark(&mut self, symbol: &Symbol, price: Price, correlation_id: CorrelationId, effects: &mut Effects) {
         match self.marks.get_mut(symbol) {
             Some(mark) => *mark = price,
             None => {
@@ -247,7 +250,7 @@ impl Executor {
             let Some(closing) = position.closing_side() else { continue };
             let Some(reason) = guard.protection.reached(closing, price) else { continue };
             let kind = ExitKind::Protective;
-            let exit = ExitIntent::from_position(position, None, kind, reason, CorrelationId::default());
+            let exit = ExitIntent::from_position(position, None, kind, reason, correlation_id);
             if let Some(exit) = exit {
                 guard.exiting = true;
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit))));

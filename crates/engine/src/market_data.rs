@@ -254,7 +254,7 @@ impl SymbolFeed {
             effects.send(Envelope::Strategy(*index, StrategyMessage::Trade(trade.clone(), correlation)));
         }
         if self.quote_time.is_none_or(|at| trade.time.since(at) > quote_age_max) {
-            self.set_mark(&trade.symbol, trade.price, effects);
+            self.set_mark(&trade.symbol, trade.price, correlation, effects);
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl SymbolFeed {
         for index in &self.subscribers.quotes {
             effects.send(Envelope::Strategy(*index, StrategyMessage::Quote(quote.clone(), correlation)));
         }
-        self.set_mark(&quote.symbol, mid, effects);
+        self.set_mark(&quote.symbol, mid, correlation, effects);
         Ok(())
     }
 
@@ -333,7 +333,7 @@ impl SymbolFeed {
             effects.send(Envelope::Strategy(*index, StrategyMessage::Candle(candle.clone(), correlation)));
         }
         if self.mark.is_none() {
-            self.set_mark(&candle.symbol, candle.close, effects);
+            self.set_mark(&candle.symbol, candle.close, correlation, effects);
         }
     }
 
@@ -369,10 +369,10 @@ impl SymbolFeed {
         Ok(())
     }
 
-    fn set_mark(&mut self, symbol: &Symbol, price: Price, effects: &mut Effects) {
+    fn set_mark(&mut self, symbol: &Symbol, price: Price, correlation_id: CorrelationId, effects: &mut Effects) {
         // An unchanged price is told too: its time proves that it is fresh.
         self.mark = Some(price);
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Mark { symbol: symbol.clone(), price }));
-        effects.send(Envelope::Executor(ExecutorMessage::Mark { symbol: symbol.clone(), price }));
+        effects.send(Envelope::Executor(ExecutorMessage::Mark { symbol: symbol.clone(), price, correlation_id }));
     }
 }

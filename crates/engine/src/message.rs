@@ -146,6 +146,8 @@ pub struct PositionUpdate {
     pub exit_working: bool,
     /// Equity of the instance, in the portfolio's currency.
     pub equity: Notional,
+    /// The event that caused the change.
+    pub correlation_id: CorrelationId,
 }
 
 /// What a Strategy is told.
@@ -302,6 +304,8 @@ pub enum ExecutorMessage {
         symbol: Symbol,
         /// Mid of a fresh quote, else the last trade.
         price: Price,
+        /// The event that told it.
+        correlation_id: CorrelationId,
     },
     /// The heartbeat passes.
     Cycle(Cycle),

@@ -308,6 +308,24 @@ fn an_entry_brings_its_guard_and_the_guard_exits_once() {
 }
 
 #[test]
+fn the_cause_of_an_order_is_found_in_everything_that_follows_from_it() {
+    let mut world = World::new(Answer::Fill).start();
+    world.breakout();
+    world.quote("90");
+    let of = |sequence: usize| {
+        let id = world.exchange.sent[sequence].client_order_id.clone();
+        world.system.global_risk().ledger().order(&id).unwrap().correlation_id
+    };
+    for cause in [of(0), of(1)] {
+        assert_ne!(cause, domain::CorrelationId::default());
+        let rows = world.exchange.journal.iter().filter(|entry| entry.correlation_id == cause);
+        let kinds: std::collections::BTreeSet<&str> = rows.map(|entry| entry.record.kind()).collect();
+        assert!(kinds.is_superset(&["order_intended", "order_changed", "fill_booked"].into()), "{cause}: {kinds:?}");
+    }
+    assert_ne!(of(0), of(1));
+}
+
+#[test]
 fn c1_i1_an_order_of_unknown_fate_is_asked_for_and_never_sent_again() {
     let mut world = World::new(Answer::UnknownThenFilled).start();
     world.breakout();

@@ -5,17 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
-    Asset, ClientOrderId, FamilyId, Fill, InstanceId, Instrument, Notional, OrderReport, OrderSpec, OwnOrderId, Price,
-    Quantity, Symbol, Timestamp, TradeId,
+    Asset, ClientOrderId, CorrelationId, FamilyId, Fill, InstanceId, Instrument, Notional, OrderReport, OrderSpec,
+    OwnOrderId, Price, Quantity, Symbol, Timestamp, TradeId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{EquityTracker, Fee, InstanceBook, Order, OrderEnd, Position, RoundTrip};
+use crate::{EquityTracker, Fee, InstanceBook, Order, OrderEnd, Position, RoundTrip, SeenTrades};
 
 /// Finished orders kept in memory; older ones are in the store.
 const FINISHED_KEPT: usize = 2_000;
-/// Trade ids remembered for each symbol; an id older than all of these counts as seen.
-const TRADES_KEPT: usize = 10_000;
 
 /// One instance as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,35 +60,6 @@ pub struct Booking {
     pub position: Position,
     /// A round trip that it closed.
     pub closed: Option<RoundTrip>,
-}
-
-/// Trade ids of one symbol that were booked: the last 10,000, and a floor under which all count as booked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenTrades {
-    floor: Option<TradeId>,
-    recent: BTreeSet<TradeId>,
-}
-
-impl SeenTrades {
-    /// Whether the trade was booked.
-    #[must_use]
-    pub fn contains(&self, id: TradeId) -> bool {
-        self.floor.is_some_and(|floor| id <= floor) || self.recent.contains(&id)
-    }
-
-    /// The newest trade booked: what came after it may be missing.
-    #[must_use]
-    pub fn watermark(&self) -> Option<TradeId> {
-        self.recent.last().copied().or(self.floor)
-    }
-
-    /// Remembers a trade.
-    pub fn insert(&mut self, id: TradeId) {
-        self.recent.insert(id);
-        if self.recent.len() > TRADES_KEPT {
-            self.floor = self.floor.max(self.recent.pop_first());
-        }
-    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -248,9 +217,9 @@ impl Ledger {
     }
 
     /// An order is meant: from now on it counts at its worst case.
-    pub fn intend(&mut self, spec: OrderSpec, now: Timestamp) -> &Order {
+    pub fn intend(&mut self, spec: OrderSpec, correlation_id: CorrelationId, now: Timestamp) -> &Order {
         let id = spec.client_order_id.clone();
-        self.open.entry(id).or_insert_with(|| Order::intended(spec, now))
+        self.open.entry(id).or_insert_with(|| Order::intended(spec, correlation_id, now))
     }
 
     /// It was handed to the transport.
@@ -554,17 +523,5 @@ pub(crate) mod tests {
         let error = ledger.book_fill(&fill, &btcusdt(), None).unwrap_err();
         assert!(matches!(error, BookError::Foreign { .. }));
         assert_eq!(ledger.state(), before);
-    }
-
-    #[test]
-    fn seen_trades_are_bounded_and_old_ids_count_as_seen() {
-        let mut seen = SeenTrades::default();
-        for id in 1..=(TRADES_KEPT as u64 + 5) {
-            seen.insert(TradeId(id));
-        }
-        assert_eq!(seen.recent.len(), TRADES_KEPT);
-        assert!(seen.contains(TradeId(1)) && seen.contains(TradeId(TRADES_KEPT as u64)));
-        assert!(!seen.contains(TradeId(TRADES_KEPT as u64 + 6)));
-        assert_eq!(seen.watermark(), Some(TradeId(TRADES_KEPT as u64 + 5)));
     }
 }

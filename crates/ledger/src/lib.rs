@@ -9,9 +9,11 @@ pub mod instance;
 pub mod order;
 pub mod position;
 pub mod reconcile;
+pub mod seen;
 
-pub use book::{BookError, Booking, InstanceSetup, Ledger, LedgerState, SeenTrades};
+pub use book::{BookError, Booking, InstanceSetup, Ledger, LedgerState};
 pub use equity::EquityTracker;
 pub use instance::{InstanceBook, TradeStats};
 pub use order::{Order, OrderEnd, OrderState};
 pub use position::{Fee, Position, RoundTrip};
+pub use seen::SeenTrades;

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    ClientOrderId, ExchangeOrderId, ExchangeOrderStatus, Fill, OrderReport, OrderSpec, Quantity, Timestamp, TradeId,
+    ClientOrderId, CorrelationId, ExchangeOrderId, ExchangeOrderStatus, Fill, OrderReport, OrderSpec, Quantity,
+    Timestamp, TradeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,8 @@ impl OrderState {
 pub struct Order {
     /// What we meant.
     pub spec: OrderSpec,
+    /// The event that caused it: whatever becomes of it carries the same.
+    pub correlation_id: CorrelationId,
     /// When it was intended, in exchange time.
     pub intended_at: Timestamp,
     stage: Stage,
@@ -111,9 +114,10 @@ pub struct Order {
 impl Order {
     /// An order that is meant and not sent.
     #[must_use]
-    pub fn intended(spec: OrderSpec, now: Timestamp) -> Self {
+    pub fn intended(spec: OrderSpec, correlation_id: CorrelationId, now: Timestamp) -> Self {
         Self {
             spec,
+            correlation_id,
             intended_at: now,
             stage: Stage::Intended,
             end: None,
@@ -336,7 +340,7 @@ pub(crate) mod tests {
             })
         ) {
             let (first, second, again) = events;
-            let mut a = Order::intended(spec(1, Side::Buy, "3"), Timestamp::EPOCH);
+            let mut a = Order::intended(spec(1, Side::Buy, "3"), CorrelationId(7), Timestamp::EPOCH);
             let mut b = a.clone();
             first.iter().for_each(|event| apply(&mut a, event));
             second.iter().for_each(|event| apply(&mut b, event));
@@ -349,7 +353,7 @@ pub(crate) mod tests {
 
     #[test]
     fn unknown_ends_only_by_a_word_of_the_exchange() {
-        let mut order = Order::intended(spec(1, Side::Buy, "3"), Timestamp::EPOCH);
+        let mut order = Order::intended(spec(1, Side::Buy, "3"), CorrelationId(7), Timestamp::EPOCH);
         assert_eq!(order.state(), OrderState::Intended);
         order.released(Timestamp::EPOCH);
         assert_eq!(order.state(), OrderState::InFlight);
@@ -362,7 +366,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_order_called_never_arrived_that_shows_up_is_alive() {
-        let mut order = Order::intended(spec(1, Side::Buy, "3"), Timestamp::EPOCH);
+        let mut order = Order::intended(spec(1, Side::Buy, "3"), CorrelationId(7), Timestamp::EPOCH);
         order.outcome_unknown(Timestamp::EPOCH);
         order.concluded(OrderEnd::NeverArrived, Timestamp::EPOCH);
         assert_eq!(order.state(), OrderState::Ended(OrderEnd::NeverArrived));
@@ -372,7 +376,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_report_that_runs_ahead_of_its_trades_leaves_them_unbooked() {
-        let mut order = Order::intended(spec(1, Side::Buy, "3"), Timestamp::EPOCH);
+        let mut order = Order::intended(spec(1, Side::Buy, "3"), CorrelationId(7), Timestamp::EPOCH);
         order.reported(&report(&order.spec.clone(), ExchangeOrderStatus::Filled, "3", 1));
         assert_eq!(order.state(), OrderState::Filled);
         assert_eq!(order.unbooked(), "3".parse().unwrap());

@@ -147,7 +147,7 @@ mod tests {
     fn a_missed_fill_explains_the_balance_and_is_found_once() {
         let mut ledger = ledger();
         let spec = spec(1, Side::Buy, "1");
-        ledger.intend(spec.clone(), Timestamp::EPOCH);
+        ledger.intend(spec.clone(), domain::CorrelationId(7), Timestamp::EPOCH);
         let fill = fill_of(&spec, 5, "1", "100");
         let snapshot = ExchangeSnapshot {
             balances: BTreeMap::from([(btcusdt().base, "1".parse().unwrap())]),
@@ -164,7 +164,7 @@ mod tests {
     fn an_order_nobody_knows_is_only_dead_after_its_validity() {
         let mut ledger = ledger();
         let spec = spec(1, Side::Buy, "1");
-        ledger.intend(spec.clone(), Timestamp::EPOCH);
+        ledger.intend(spec.clone(), domain::CorrelationId(7), Timestamp::EPOCH);
         let asked = BTreeMap::from([(spec.client_order_id.clone(), None)]);
         let at = |ms| ExchangeSnapshot { asked: asked.clone(), time: Timestamp::from_millis(ms), ..Default::default() };
         assert_eq!(compare(&ledger, &at(10_000)), [Finding::OrderUnresolved(spec.client_order_id.clone())]);

@@ -66,7 +66,7 @@ impl World {
             journal_available: self.journal_available,
         };
         let approved = self.gate.approve(intent, own.to_client_order_id().unwrap(), view, now)?;
-        self.ledger.intend(approved.spec().clone(), now);
+        self.ledger.intend(approved.spec().clone(), approved.correlation_id(), now);
         Ok(approved)
     }
 

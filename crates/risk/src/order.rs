@@ -255,7 +255,10 @@ impl ApprovedOrder {
     ///
     /// # Errors
     /// The reason why it may not, with the approval itself where it can be given up in order.
-    #[expect(clippy::result_large_err, reason = "the approval goes back whole: it is not copied, and this path is rare")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the approval goes back whole: it is not copied, and this path is rare"
+    )]
     pub fn release(self, latch: &SafetyLatch, now: Timestamp) -> Result<ReleasedOrder, NotReleased> {
         let reason = if now > self.expires_at {
             ReasonCode::ApprovalExpired

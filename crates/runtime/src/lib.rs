@@ -3,6 +3,7 @@
 //! It must never decide about money: machines decide, shells act.
 
 pub mod clock;
+pub mod guard;
 pub mod life;
 pub mod machine;
 pub mod outbox;
@@ -10,6 +11,7 @@ pub mod paper;
 pub mod paper_mode;
 mod publish;
 pub mod replay;
+pub mod results;
 pub mod router;
 pub mod service;
 pub mod shell;

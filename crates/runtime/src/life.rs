@@ -24,9 +24,9 @@ use engine::{ActorId, BookState, FamilyIndex, InstanceIndex};
 use risk::{Release, Restriction};
 use store::StoreError;
 
+use crate::guard::{Guard, Report};
 use crate::machine::Machine;
 use crate::shell::{Fail, Ping, Shell, Stop};
-use crate::supervisor::{Guard, Report};
 use crate::venue::Venue;
 use crate::wiring::Wiring;
 

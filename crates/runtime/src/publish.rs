@@ -2,15 +2,16 @@
 //!
 //! It only reads; it must never slow the loop: each part is rate-limited by the board's age.
 
-use domain::{Notional, Permission, Timestamp};
+use domain::{Notional, Permission, Severity, Timestamp};
 use engine::executor::Executor;
 use engine::global_risk::GlobalRisk;
 use engine::health_monitor::HealthMonitor;
 use engine::market_data::MarketData;
+use engine::{JournalEntry, Record};
 use ledger::{EquityTracker, InstanceBook, Order, Position};
 use risk::Release;
 
-use crate::status::{Figures, InstanceStatus, OrderStatus, PositionStatus, RestrictionStatus, Status};
+use crate::status::{EventLine, Figures, InstanceStatus, OrderStatus, PositionStatus, RestrictionStatus, Status};
 use crate::wiring::Wiring;
 
 /// How often GlobalRisk puts up a new status, in monotonic milliseconds.
@@ -84,12 +85,53 @@ pub(crate) fn global_risk(machine: &GlobalRisk, now: Timestamp, wiring: &Wiring)
         orders: ledger.open_orders().map(order_status).collect(),
         restrictions: restrictions(machine),
         actors: last.as_ref().map(|last| last.actors.clone()).unwrap_or_default(),
-        events: last.map(|last| last.events).unwrap_or_default(),
+        events: Vec::new(), // The board adds them.
         counters: wiring.counters.read(ledger.booked(), machine.refusals().values().sum()),
         journal_failure: wiring.journal.state().borrow().failure.clone(),
         feed_connected: wiring.counters.feed_connected(),
     };
     wiring.board.publish(status);
+}
+
+/// What a journal entry says to somebody who watches; `None` where it says nothing new. Alerts come by the outbox.
+pub(crate) fn event_line(entry: &JournalEntry) -> Option<EventLine> {
+    let text = match &entry.record {
+        Record::OrderIntended { order, .. } => {
+            let spec = &order.spec;
+            let price =
+                spec.price.map_or_else(|| "market".to_owned(), |price| format!("at {}", price.value().normalize()));
+            format!(
+                "{}: {} {} {} {price}, {} ({})",
+                spec.instance, spec.side, spec.quantity, spec.symbol, spec.purpose, spec.reason
+            )
+        }
+        Record::FillBooked { fill, book, closed, .. } => {
+            let result = closed.as_ref().map(|trip| format!(", closed with {:.2}", trip.result.value().round_dp(2)));
+            let price = fill.price.value().normalize();
+            let filled = format!("{}: {} {} filled at {price}", book.id, fill.quantity.normalized(), fill.symbol);
+            filled + &result.unwrap_or_default()
+        }
+        Record::RestrictionRaised { restriction } => {
+            format!("{} permits no more than {} ({})", restriction.scope, restriction.permission, restriction.reason)
+        }
+        Record::RestrictionLoosened { scope, reason, to, by } => {
+            format!("{scope} permits {to} again ({reason}, by {by})")
+        }
+        Record::RecoveryStep { scope, step, detail } => format!("recovery of {scope}: {step}: {detail}"),
+        Record::Started { .. }
+        | Record::BooksOpened { .. }
+        | Record::Stopped { .. }
+        | Record::IntentRefused { .. }
+        | Record::OrderChanged { .. }
+        | Record::CancelRequested { .. }
+        | Record::FillNotBooked { .. }
+        | Record::ProtectionCleared { .. }
+        | Record::EquitySampled { .. }
+        | Record::AlertRaised(_)
+        | Record::InputRejected { .. }
+        | Record::Commanded { .. } => return None,
+    };
+    Some(EventLine { time: entry.time, severity: Severity::Info, text })
 }
 
 fn phase(machine: &GlobalRisk, wiring: &Wiring) -> &'static str {

@@ -12,7 +12,7 @@ use actix::prelude::SendError;
 use actix::{Message, Recipient};
 use engine::{ActorId, Envelope};
 
-use crate::supervisor::Report;
+use crate::guard::Report;
 
 /// A message on its way to a shell.
 #[derive(Debug)]

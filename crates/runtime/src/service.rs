@@ -14,11 +14,12 @@ use store::writer::{JournalThread, Write};
 use store::{Journal, LatchFile, StoreError};
 
 use crate::clock::Clock;
+use crate::guard::{Pongs, Report};
 use crate::life::{Beginning, Composition};
 use crate::router::Router;
 use crate::shell::Fail;
 use crate::status::StatusBoard;
-use crate::supervisor::{self, Fatal, Order, Plan, Pongs, Report, Timing};
+use crate::supervisor::{self, Fatal, Order, Plan, Timing};
 use crate::wiring::{Identity, LiveCounters, Wiring};
 
 /// Why a service does not start.

@@ -16,10 +16,11 @@ use ledger::OrderEnd;
 use store::CommitState;
 use store::writer::Write;
 
+use crate::guard::{Guard, Pong};
 use crate::machine::Machine;
+use crate::publish::event_line;
 use crate::replay::submit_result;
 use crate::router::Deliver;
-use crate::supervisor::{Guard, Pong};
 use crate::venue::Venue;
 use crate::wiring::Wiring;
 
@@ -93,10 +94,15 @@ impl<M: Machine> Shell<M> {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain() {
             match effect {
-                Effect::Journal(entry) => match self.wiring.journal.append(Write::Entry(entry)) {
-                    Ok(ticket) => self.ticket = ticket,
-                    Err(_) => self.fail_journal("the journal's queue is full"),
-                },
+                Effect::Journal(entry) => {
+                    if let Some(line) = event_line(&entry) {
+                        self.wiring.board.event(line);
+                    }
+                    match self.wiring.journal.append(Write::Entry(entry)) {
+                        Ok(ticket) => self.ticket = ticket,
+                        Err(_) => self.fail_journal("the journal's queue is full"),
+                    }
+                }
                 effect if self.ticket > self.committed && !self.journal_failed && !effect.is_immediate() => {
                     self.wiring.router.begin();
                     self.held.push_back((self.ticket, effect));

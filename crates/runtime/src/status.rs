@@ -2,7 +2,7 @@
 //!
 //! It must never be asked of a machine while it works: shells publish it, readers take the last one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use domain::{Notional, Permission, Price, Quantity, Ratio, Severity, Timestamp, TradingMode};
@@ -208,13 +208,19 @@ pub struct Status {
 pub struct StatusBoard {
     latest: Arc<Mutex<Option<Status>>>,
     due: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    events: Arc<Mutex<VecDeque<EventLine>>>,
 }
+
+/// Events that the board remembers.
+const EVENTS_MAX: usize = 50;
 
 impl StatusBoard {
     /// The last status; `None` before the first.
     #[must_use]
     pub fn latest(&self) -> Option<Status> {
-        self.latest.lock().ok()?.clone()
+        let mut status = self.latest.lock().ok()?.clone()?;
+        status.events = self.events.lock().ok()?.iter().cloned().collect();
+        Some(status)
     }
 
     /// Changes the status, or puts up the first one.
@@ -247,10 +253,11 @@ impl StatusBoard {
 
     /// Adds a line to the events, and forgets the oldest beyond 50.
     pub fn event(&self, line: EventLine) {
-        self.update(|status| {
-            status.events.push(line);
-            let surplus = status.events.len().saturating_sub(50);
-            status.events.drain(..surplus);
-        });
+        if let Ok(mut events) = self.events.lock() {
+            events.push_back(line);
+            if events.len() > EVENTS_MAX {
+                events.pop_front();
+            }
+        }
     }
 }

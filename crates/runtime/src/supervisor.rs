@@ -5,8 +5,7 @@
 //! supervisor starts it again. It must never journal, trade, or restart an actor with the state that it died with.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use domain::{InstanceId, Permission, Scope};
 use engine::{ActorId, Command, Cycle, Envelope, GlobalRiskMessage, HealthMessage, InstanceIndex, MarketDataMessage};
 use engine::{ReconcilerMessage, StrategyMessage};
 
+use crate::guard::{Death, Report};
 use crate::life::{Life, LifeError};
 use crate::shell::Fail;
 use crate::status::ActorStatus;
@@ -29,88 +29,6 @@ const SAVE_EVERY_MS: u64 = 5_000;
 const INTENSITY_WINDOW_MS: u64 = 60_000;
 /// So many deaths in the window are still restarted.
 const INTENSITY_MAX: usize = 3;
-
-/// Why an actor lives no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
-    /// It panicked.
-    Panic,
-    /// It stopped without being asked to.
-    Stopped,
-    /// It did not answer, while its thread went on.
-    Hang,
-    /// Its mailbox was full and a fact did not fit.
-    Overflow,
-}
-
-/// A death, as its guard or a peer saw it.
-#[derive(Debug, Clone, Copy)]
-pub struct Report {
-    actor: ActorId,
-    generation: u64,
-    death: Death,
-}
-
-impl Report {
-    pub(crate) const fn overflow(actor: ActorId, generation: u64) -> Self {
-        Self { actor, generation, death: Death::Overflow }
-    }
-}
-
-/// Held by each actor; its drop tells the supervisor.
-#[derive(Debug)]
-pub struct Guard {
-    actor: ActorId,
-    generation: u64,
-    reports: Sender<Report>,
-}
-
-impl Guard {
-    pub(crate) const fn new(actor: ActorId, generation: u64, reports: Sender<Report>) -> Self {
-        Self { actor, generation, reports }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let death = if std::thread::panicking() { Death::Panic } else { Death::Stopped };
-        let _ = self.reports.send(Report { actor: self.actor, generation: self.generation, death });
-    }
-}
-
-/// An answer to a ping.
-#[derive(Debug, Clone, Copy)]
-pub struct Pong {
-    /// Who answered.
-    pub actor: ActorId,
-    /// When it was asked, in monotonic milliseconds.
-    pub asked_ms: u64,
-    /// When it answered.
-    pub answered_ms: u64,
-}
-
-/// The last answer of each actor.
-#[derive(Debug, Clone, Default)]
-pub struct Pongs(Arc<Mutex<BTreeMap<ActorId, Pong>>>);
-
-impl Pongs {
-    /// An answer came.
-    pub fn put(&self, pong: Pong) {
-        if let Ok(mut pongs) = self.0.lock() {
-            pongs.insert(pong.actor, pong);
-        }
-    }
-
-    fn get(&self, actor: ActorId) -> Option<Pong> {
-        self.0.lock().ok()?.get(&actor).copied()
-    }
-
-    fn clear(&self) {
-        if let Ok(mut pongs) = self.0.lock() {
-            pongs.clear();
-        }
-    }
-}
 
 /// Why the process must end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -152,11 +70,17 @@ pub struct Timing {
     pub drain_timeout_ms: u64,
 }
 
+/// Begins the life of this generation, without the instances that failed for good.
+pub(crate) type Spawn = Box<dyn FnMut(u64, &[InstanceId]) -> Result<Life, LifeError> + Send>;
+
+/// The supervisor's thread, and where it tells whether the first life began.
+pub(crate) type Started = (JoinHandle<()>, Receiver<Result<(), Fatal>>);
+
 /// What a supervisor is made of.
 pub(crate) struct Plan {
     pub(crate) wiring: Wiring,
     pub(crate) timing: Timing,
-    pub(crate) spawn: Box<dyn FnMut(u64, &[InstanceId]) -> Result<Life, LifeError> + Send>,
+    pub(crate) spawn: Spawn,
     pub(crate) on_fatal: Box<dyn Fn(&Fatal) + Send>,
     pub(crate) orders: Receiver<Order>,
     pub(crate) reports: Receiver<Report>,
@@ -183,7 +107,7 @@ struct Supervisor {
 }
 
 /// Starts the supervisor's thread; `started` is told once the first life runs.
-pub(crate) fn start(plan: Plan) -> std::io::Result<(JoinHandle<()>, Receiver<Result<(), Fatal>>)> {
+pub(crate) fn start(plan: Plan) -> std::io::Result<Started> {
     let (started, starting) = channel();
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
         let mut supervisor = Supervisor {

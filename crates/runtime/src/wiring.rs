@@ -11,9 +11,9 @@ use risk::SafetyLatch;
 use store::{Journal, LatchFile};
 
 use crate::clock::Clock;
+use crate::guard::Pongs;
 use crate::router::Router;
 use crate::status::{Counters, StatusBoard};
-use crate::supervisor::Pongs;
 
 /// Connections of every shell. Handles share what they connect to.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The same machines everywhere: two replays are byte-identical, and the actors do what the replay does.
 #![allow(clippy::disallowed_methods, reason = "a test may wait in real time")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it, and says where")]
 
 mod kit;
 
@@ -17,7 +18,7 @@ fn end(market: &simulator::market::Market, minutes: i64) -> Timestamp {
     market.peek_time().unwrap() + Millis::from_secs(60 * minutes)
 }
 
-fn replay(minutes: i64) -> (Vec<u8>, runtime::replay::ReplayReport) {
+fn replay(minutes: i64) -> (Vec<u8>, runtime::results::ReplayReport) {
     let market = market(7, &SYMBOLS);
     let until = end(&market, minutes);
     let mut journal = Vec::new();

@@ -1,5 +1,6 @@
 //! Supervision: a panic, a hang, a blocked thread and a clean stop, each with orders in the book, each its own test.
 #![allow(clippy::disallowed_methods, reason = "a test may wait in real time")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it, and says where")]
 
 mod kit;
 

@@ -236,7 +236,7 @@ impl Reader {
         let query = "SELECT p.instance, p.symbol, p.quantity, p.cost, p.average_price, m.price, g.stop, g.take_profit, \
                      p.opened_at FROM positions p LEFT JOIN marks m ON m.symbol = p.symbol \
                      LEFT JOIN protections g ON g.instance = p.instance AND g.symbol = p.symbol \
-                     ORDER BY p.instance, p.symbol";
+                     WHERE CAST(p.quantity AS REAL) != 0 ORDER BY p.instance, p.symbol";
         let rows = sqlx::query(query).fetch_all(&mut self.connection).await;
         let read = |row: &SqliteRow| PositionRow {
             instance: row.get(0),

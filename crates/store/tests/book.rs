@@ -1,4 +1,5 @@
 //! The book written and read back, its chain broken on purpose, its disk taken away.
+#![allow(clippy::unwrap_used, reason = "a test fails by it, and says where")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -77,7 +78,7 @@ fn trade(ledger: &mut Ledger) -> Vec<Write> {
         time_in_force: TimeInForce::Gtc,
         reason: ReasonCode::EntrySignal,
     };
-    let order = Box::new(ledger.intend(spec.clone(), Timestamp::from_millis(5)).clone());
+    let order = Box::new(ledger.intend(spec.clone(), CorrelationId(7), Timestamp::from_millis(5)).clone());
     let protection = Some(Protection { stop: "45000".parse().unwrap(), take_profit: None });
     let mut writes = vec![entry(5, Record::OrderIntended { order, protection })];
     let fill = Fill {

@@ -28,7 +28,8 @@ pub(crate) fn market_name(config: &Config) -> String {
 }
 
 fn market(config: &Config, symbols: &[Symbol], state: &Path) -> anyhow::Result<Market> {
-    let path = PathOptions { half_spread: config.paper.half_spread, seed: config.simulator.seed, aggregate: Vec::new() };
+    let path =
+        PathOptions { half_spread: config.paper.half_spread, seed: config.simulator.seed, aggregate: Vec::new() };
     let data = &config.simulator.data;
     if !data.as_os_str().is_empty() {
         return Ok(Market::from_data(data, Some(symbols), path)?);
@@ -45,7 +46,13 @@ fn market(config: &Config, symbols: &[Symbol], state: &Path) -> anyhow::Result<M
 }
 
 /// Starts the simulator for `symbols`, with its state in `home`.
-pub(crate) fn begin(config: &Config, symbols: &[Symbol], home: &Path, pace: Pace, port: u16) -> anyhow::Result<ServerHandle> {
+pub(crate) fn begin(
+    config: &Config,
+    symbols: &[Symbol],
+    home: &Path,
+    pace: Pace,
+    port: u16,
+) -> anyhow::Result<ServerHandle> {
     let state: PathBuf = home.join("simulator.json");
     let server = ServerConfig {
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),

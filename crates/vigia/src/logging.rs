@@ -9,13 +9,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 /// Keeps the file's writer alive; its drop flushes.
-pub(crate) struct Logs(#[expect(dead_code, reason = "its drop flushes the file")] tracing_appender::non_blocking::WorkerGuard);
+pub(crate) struct Logs(
+    #[expect(dead_code, reason = "its drop flushes the file")] tracing_appender::non_blocking::WorkerGuard,
+);
 
 /// Logs into `directory`, a file a day, and to standard error where `console`.
 pub(crate) fn start(directory: &Path, console: bool) -> Logs {
     let files = tracing_appender::rolling::daily(directory, "vigia.log.jsonl");
     let (writer, guard) = tracing_appender::non_blocking(files);
-    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,actix_server=warn"));
+    let filter =
+        || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,actix_server=warn"));
     let file = tracing_subscriber::fmt::layer().json().with_writer(writer).with_filter(filter());
     let people = console.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()));
     // A second start in one process (tests) keeps the first one's logs.

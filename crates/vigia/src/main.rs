@@ -79,10 +79,18 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("vigia: {error:#}");
+            eprintln!("vigia: {}", in_one_line(&error));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The error and its causes; a cause that the error has said already is not said again.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |said, cause| {
+        let cause = cause.to_string();
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
 }
 
 /// See the head of this file.
@@ -128,7 +136,8 @@ mod tests {
         for line in good {
             assert!(parse(line).is_ok(), "{line}");
         }
-        let bad = ["orders --limit 0", "fills --limit 10001", "journal --limit x", "journal --follow verify", "status all"];
+        let bad =
+            ["orders --limit 0", "fills --limit 10001", "journal --limit x", "journal --follow verify", "status all"];
         for line in bad {
             assert!(parse(line).is_err(), "{line}");
         }

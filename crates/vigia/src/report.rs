@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use console::tables::{money, percent};
 use domain::{Notional, Ratio};
 use plotters::prelude::*;
-use runtime::replay::{ReplayReport, Result as Row};
+use runtime::results::{ReplayReport, Result as Row};
 
 /// Writes the equity curve: time, portfolio, families.
 pub(crate) fn write_csv(path: &Path, report: &ReplayReport) -> std::io::Result<()> {
@@ -106,14 +107,9 @@ fn header() -> Vec<String> {
         .to_vec()
 }
 
-fn percent(share: Ratio) -> String {
-    format!("{:.2} %", share.value() * domain::Decimal::ONE_HUNDRED)
-}
-
 fn line(row: &Row) -> Vec<String> {
     let trades = row.stats.trades();
     let win_rate = domain::Decimal::from(row.stats.wins).checked_div(trades.into());
-    let money = |amount: Notional| format!("{:.2}", amount.value());
     vec![
         row.name.clone(),
         trades.to_string(),

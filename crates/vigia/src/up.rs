@@ -95,12 +95,8 @@ pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<Exit
     install_crypto_provider();
     let simulator = begin_simulator(config, &home)?;
     let service = begin_service(&loaded, &home, simulator.as_ref())?;
-    let outbox = Outbox::start(
-        &book,
-        home.join("alerts.jsonl"),
-        service.wiring().journal.clone(),
-        service.board().clone(),
-    )?;
+    let outbox =
+        Outbox::start(&book, home.join("alerts.jsonl"), service.wiring().journal.clone(), service.board().clone())?;
     let asked = stopping.clone();
     let control = ControlServer::start(
         &home.join(config::SOCKET),
@@ -133,7 +129,8 @@ fn begin_simulator(config: &Config, home: &Path) -> anyhow::Result<Option<Server
         return Ok(None);
     }
     let symbols = config.setup(BootNumber(0)).symbols();
-    let pace = if config.simulator.speed == 0.0 { Pace::Stepped } else { Pace::Timed { speed: config.simulator.speed } };
+    let pace =
+        if config.simulator.speed == 0.0 { Pace::Stepped } else { Pace::Timed { speed: config.simulator.speed } };
     Ok(Some(embedded::begin(config, &symbols, home, pace, 0)?))
 }
 
@@ -187,8 +184,7 @@ fn begin_service(
     };
     let assembly = Assembly::new(parts)?;
     let wiring = assembly.wiring();
-    let exchange =
-        PaperExchange::new(account, wiring.journal.clone(), wiring.router.clone(), wiring.clock.clone());
+    let exchange = PaperExchange::new(account, wiring.journal.clone(), wiring.router.clone(), wiring.clock.clone());
     let mode = PaperMode::new(endpoints, exchange, config.exchange.stream_silence_ms);
     let mode = if rate == 0.0 { mode.stepped() } else { mode };
     Ok(assembly.start(Arc::new(mode))?)

@@ -29,13 +29,13 @@ impl ControlClient {
     /// [`ControlError::NotRunning`] where nobody does.
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
         let name = path.display().to_string();
-        let stream = UnixStream::connect(path).map_err(|source| match source.kind() {
+        let stream = UnixStream::connect(path).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ControlError::NotRunning { path: name.clone() }
             }
             _ => ControlError::Io {
                 path: name.clone(),
-                source,
+                cause,
                 remedy: "Only the user that runs the service may use its control socket",
             },
         })?;
@@ -46,14 +46,14 @@ impl ControlClient {
         Ok(client)
     }
 
-    fn fail(&self, source: io::Error) -> ControlError {
-        let remedy = match source.kind() {
+    fn fail(&self, cause: io::Error) -> ControlError {
+        let remedy = match cause.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                 "The service listens but does not answer: look at its log, and stop its process if it hangs"
             }
             _ => "The connection broke: see whether the service still runs, then try again",
         };
-        ControlError::Io { path: self.path.clone(), source, remedy }
+        ControlError::Io { path: self.path.clone(), cause, remedy }
     }
 
     /// Asks, and waits for the answer.

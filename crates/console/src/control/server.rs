@@ -101,12 +101,12 @@ impl Drop for ControlServer {
     }
 }
 
-fn fail(path: &Path, source: io::Error) -> ControlError {
-    let remedy = match source.kind() {
+fn fail(path: &Path, cause: io::Error) -> ControlError {
+    let remedy = match cause.kind() {
         io::ErrorKind::InvalidInput => "A socket's path has about 100 characters at most: choose a shorter data_dir",
         _ => "Check that the data directory exists and may be written",
     };
-    ControlError::Io { path: path.display().to_string(), source, remedy }
+    ControlError::Io { path: path.display().to_string(), cause, remedy }
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

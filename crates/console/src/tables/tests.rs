@@ -117,7 +117,7 @@ fn orders_fills_and_journal() {
     row  time                         kind     actor     correlation  payload
       7  2026-01-02T03:04:05Z (0 ms)  stopped  executor            0  {"kind":"stopped","boot":3}
     "#);
-    assert_snapshot!(journal_line(&row), @r#"       7  2026-01-02T03:04:05Z  stopped               executor                 0  {"kind":"stopped","boot":3}"#);
+    assert_snapshot!(journal_line(&row), @r#"       7  2026-01-02T03:04:05Z  stopped               executor                            0  {"kind":"stopped","boot":3}"#);
 }
 
 #[test]

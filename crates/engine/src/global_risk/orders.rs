@@ -34,11 +34,11 @@ impl GlobalRisk {
             Ok(approved) => approved,
             Err(refusal) => return self.refuse(now, intent, refusal, effects),
         };
-        let order = Box::new(self.ledger.intend(approved.spec().clone(), now).clone());
+        let order = Box::new(self.ledger.intend(approved.spec().clone(), approved.correlation_id(), now).clone());
         let record = Record::OrderIntended { order, protection: approved.protection() };
         effects.journal(now, ME, approved.correlation_id(), record);
         effects.send(Envelope::Executor(ExecutorMessage::Approved(Box::new(approved))));
-        self.publish_position(intent.instance(), intent.symbol(), effects);
+        self.publish_position(intent.instance(), intent.symbol(), intent.correlation_id(), effects);
     }
 
     fn refuse(&mut self, now: Timestamp, intent: &OrderIntent, refusal: Refusal, effects: &mut Effects) {
@@ -93,13 +93,13 @@ impl GlobalRisk {
         if before.as_ref() == Some(&order) {
             return;
         }
-        let (id, symbol) = (order.spec.instance.clone(), order.spec.symbol.clone());
+        let (id, symbol, correlation) = (order.spec.instance.clone(), order.spec.symbol.clone(), order.correlation_id);
         let was_final = before.is_some_and(|before| before.state().is_final());
         let (state, refused) = (order.state(), order.state() == OrderState::Ended(OrderEnd::Rejected));
         let reason = refused.then_some(ReasonCode::ExchangeRejected);
-        effects.journal(now, ME, CorrelationId::default(), Record::OrderChanged { order: Box::new(order), reason });
+        effects.journal(now, ME, correlation, Record::OrderChanged { order: Box::new(order), reason });
         if state.is_final() && !was_final {
-            self.publish_position(&id, &symbol, effects);
+            self.publish_position(&id, &symbol, correlation, effects);
         }
     }
 
@@ -118,11 +118,12 @@ impl GlobalRisk {
         let book =
             self.ledger.instance(&booking.instance).expect("invariant: a booking names an instance of the ledger");
         let order = self.ledger.order(&fill.client_order_id).cloned().map(Box::new);
+        let correlation = order.as_ref().map_or_else(CorrelationId::default, |order| order.correlation_id);
         let record =
             Record::FillBooked { fill: fill.clone(), book: Box::new(book.clone()), closed: booking.closed, order };
-        effects.journal(now, ME, CorrelationId::default(), record);
+        effects.journal(now, ME, correlation, record);
         self.tell_strategy(&booking.instance, StrategyMessage::Fill(fill.clone()), effects);
-        self.publish_position(&booking.instance, &fill.symbol, effects);
+        self.publish_position(&booking.instance, &fill.symbol, correlation, effects);
         self.publish_equity(&booking.instance, effects);
     }
 
@@ -148,7 +149,7 @@ impl GlobalRisk {
             order.spec.side, order.spec.quantity, order.spec.symbol, order.spec.instance, order.spec.symbol
         );
         let reason = Some(ReasonCode::OutcomeUnknown);
-        let correlation = CorrelationId::default();
+        let correlation = order.correlation_id;
         effects.journal(now, ME, correlation, Record::OrderChanged { order: Box::new(order), reason });
         Self::alert(now, Severity::High, ReasonCode::OutcomeUnknown, scope, text, correlation, effects);
     }
@@ -163,19 +164,31 @@ impl GlobalRisk {
     ) {
         let Some(order) = self.ledger.concluded(id, end, now).cloned() else { return };
         let (instance, symbol) = (order.spec.instance.clone(), order.spec.symbol.clone());
+        let correlation = order.correlation_id;
         let record = Record::OrderChanged { order: Box::new(order), reason: Some(reason) };
-        effects.journal(now, ME, CorrelationId::default(), record);
-        self.publish_position(&instance, &symbol, effects);
+        effects.journal(now, ME, correlation, record);
+        self.publish_position(&instance, &symbol, correlation, effects);
     }
 
     /// Tells the strategy and the Executor where the instance stands on the symbol.
-    pub(super) fn publish_position(&self, instance: &InstanceId, symbol: &Symbol, effects: &mut Effects) {
-        let Some(update) = self.position_update(instance, symbol) else { return };
+    pub(super) fn publish_position(
+        &self,
+        instance: &InstanceId,
+        symbol: &Symbol,
+        correlation_id: CorrelationId,
+        effects: &mut Effects,
+    ) {
+        let Some(update) = self.position_update(instance, symbol, correlation_id) else { return };
         effects.send(Envelope::Executor(ExecutorMessage::Position(update.clone())));
         self.tell_strategy(instance, StrategyMessage::Position(update), effects);
     }
 
-    fn position_update(&self, instance: &InstanceId, symbol: &Symbol) -> Option<PositionUpdate> {
+    fn position_update(
+        &self,
+        instance: &InstanceId,
+        symbol: &Symbol,
+        correlation_id: CorrelationId,
+    ) -> Option<PositionUpdate> {
         let book = self.ledger.instance(instance)?;
         let position = book.position_or_flat(symbol);
         let mine = |order: &&Order| order.spec.instance == *instance && order.spec.symbol == *symbol;
@@ -187,7 +200,7 @@ impl GlobalRisk {
             (Some(instrument), Some(mark)) => position.is_flat(instrument, mark),
             (None, _) | (_, None) => position.quantity().is_zero(),
         };
-        Some(PositionUpdate { position, flat, entry, exit_working, equity: book.equity() })
+        Some(PositionUpdate { position, flat, entry, exit_working, equity: book.equity(), correlation_id })
     }
 }
 

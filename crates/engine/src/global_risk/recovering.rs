@@ -91,7 +91,7 @@ impl GlobalRisk {
             .chain(self.ledger.open_orders().map(|order| (order.spec.instance.clone(), order.spec.symbol.clone())))
             .collect();
         for (instance, symbol) in held {
-            self.publish_position(&instance, &symbol, effects);
+            self.publish_position(&instance, &symbol, CorrelationId::default(), effects);
         }
     }
 
