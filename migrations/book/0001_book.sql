@@ -17,6 +17,7 @@ CREATE TABLE journal (
     hash           BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX journal_correlation ON journal (correlation_id) WHERE correlation_id != 0;
+CREATE INDEX journal_starts ON journal (sequence) WHERE kind = 'started';
 
 CREATE TRIGGER journal_is_append_only_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;

@@ -28,6 +28,20 @@ pub enum MoneyError {
         /// The bound that it broke.
         limit: Decimal,
     },
+    /// It has more decimals than any market has: products would not be exact any more.
+    #[error("{0} has more than {PRECISION_MAX} decimals")]
+    TooPrecise(Decimal),
+}
+
+/// Most decimals accepted from outside; the exchange has 8. With more, a price times a quantity would be rounded, and value
+/// would not be conserved to the last digit.
+pub const PRECISION_MAX: u32 = 10;
+
+fn check_precision(value: Decimal) -> Result<(), MoneyError> {
+    if value.scale() > PRECISION_MAX && value.normalize().scale() > PRECISION_MAX {
+        return Err(MoneyError::TooPrecise(value));
+    }
+    Ok(())
 }
 
 /// Largest price accepted from outside, in quote units: far above any market, small enough that no product overflows.
@@ -188,7 +202,7 @@ impl Price {
     /// Checks that `value` is a price.
     ///
     /// # Errors
-    /// Zero, negative or absurd values are refused.
+    /// Zero, negative, absurd or too precise values are refused.
     pub fn new(value: Decimal) -> Result<Self, MoneyError> {
         if value <= Decimal::ZERO {
             return Err(MoneyError::NotPositive(value));
@@ -196,6 +210,7 @@ impl Price {
         if value > PRICE_MAX {
             return Err(MoneyError::Absurd { value, limit: PRICE_MAX });
         }
+        check_precision(value)?;
         Ok(Self(value))
     }
 
@@ -208,7 +223,7 @@ impl Price {
     /// This price moved by `share` of itself (0.01 = 1 % up); `None` if nothing positive is left.
     #[must_use]
     pub fn moved_by(self, share: Ratio) -> Option<Price> {
-        Price::new(self.0.checked_mul(Decimal::ONE.checked_add(share.0)?)?).ok()
+        Price::new(self.0.checked_mul(Decimal::ONE.checked_add(share.0)?)?.round_dp(PRECISION_MAX)).ok()
     }
 
     /// The signed change from `from` to this price, as a share of `from`.
@@ -361,6 +376,13 @@ mod tests {
         for text in ["", "NaN", "inf", "1e5", "12,5", "0x10", "99999999999999999999999999999999"] {
             assert!(matches!(text.parse::<Price>(), Err(MoneyError::NotANumber(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn more_decimals_than_a_product_can_keep_are_refused() {
+        assert!("99.0000000001".parse::<Price>().is_ok());
+        assert!("99.00000000010000000".parse::<Price>().is_ok());
+        assert!(matches!("99.00000000001".parse::<Price>(), Err(MoneyError::TooPrecise(_))));
     }
 
     #[test]

@@ -447,3 +447,92 @@ fn bad_market_data_causes_no_order_and_is_journaled_once_for_each_kind() {
     assert_eq!(world.exchange.journal.iter().filter(rejected).count(), 4);
     assert_eq!(world.system.market_data().rejected().values().sum::<u64>(), 17);
 }
+
+mod garbage {
+    //! Whatever the feed says: no panic, no order on what cannot be true, and a book that adds up.
+
+    use domain::{Decimal, Trade};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn price() -> impl Strategy<Value = Price> {
+        prop_oneof![
+            4 => (9_000i64..11_000).prop_map(|cents| Price::new(Decimal::new(cents, 2)).unwrap()),
+            1 => (1i64..i64::MAX, 0u32..18).prop_filter_map("a price", |(m, scale)| Price::new(Decimal::new(m, scale)).ok()),
+        ]
+    }
+
+    fn quantity() -> impl Strategy<Value = Quantity> {
+        (-10i64..1_000_000).prop_map(|units| Quantity::new(Decimal::new(units, 3)).unwrap())
+    }
+
+    fn time() -> impl Strategy<Value = Timestamp> {
+        prop_oneof![
+            8 => (-5i64..600).prop_map(|seconds| Timestamp::from_millis(START + seconds * 1000)),
+            1 => any::<i32>().prop_map(|millis| Timestamp::from_millis(i64::from(millis))),
+            1 => Just(Timestamp::from_millis(i64::MAX / 2)),
+        ]
+    }
+
+    fn symbol() -> impl Strategy<Value = Symbol> {
+        prop_oneof![9 => Just("BTCUSDT".parse().unwrap()), 1 => Just("NOPEUSDT".parse().unwrap())]
+    }
+
+    fn event() -> impl Strategy<Value = MarketEvent> {
+        prop_oneof![
+            (symbol(), any::<u8>(), price(), quantity(), time()).prop_map(|(symbol, id, price, quantity, time)| {
+                MarketEvent::Trade(Trade { symbol, id: id.into(), price, quantity, buyer_is_maker: false, time })
+            }),
+            (symbol(), price(), price(), quantity(), time()).prop_map(|(symbol, bid, ask, quantity, time)| {
+                MarketEvent::Quote(Quote { symbol, bid, bid_quantity: quantity, ask, ask_quantity: quantity, time })
+            }),
+            (symbol(), 0i64..40, [price(), price(), price(), price()], quantity(), time(), any::<bool>()).prop_map(
+                |(symbol, minute, [open, high, low, close], volume, time, on_grid)| {
+                    let open_time = if on_grid { Timestamp::from_millis(START + minute * 60_000) } else { time };
+                    let (high, low) =
+                        if on_grid { (open.max(close).max(high), open.min(close).min(low)) } else { (high, low) };
+                    MarketEvent::Candle(Candle {
+                        symbol,
+                        interval: Interval::M1,
+                        open_time,
+                        open,
+                        high,
+                        low,
+                        close,
+                        volume,
+                    })
+                }
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_feed_makes_it_panic_or_trade_on_what_cannot_be_true(events in prop::collection::vec(event(), 1..300)) {
+            let mut world = World::new(Answer::Fill).start();
+            world.breakout();
+            for event in events {
+                let sane = |time: Timestamp| time.as_millis() < START + 86_400_000 && time.as_millis() > START - 10_000;
+                if sane(event.time()) {
+                    world.now = world.now.max(event.time());
+                }
+                let true_one = match &event {
+                    MarketEvent::Trade(trade) => trade.check().is_ok(),
+                    MarketEvent::Quote(quote) => quote.check().is_ok(),
+                    MarketEvent::Candle(candle) => candle.check().is_ok(),
+                } && event.symbol() == &instrument().symbol;
+                let sent = world.exchange.sent.len();
+                world.market(event);
+                prop_assert!(true_one || world.exchange.sent.len() == sent, "an order on what cannot be true");
+            }
+            let ledger = world.system.global_risk().ledger();
+            for book in ledger.instances() {
+                let held: domain::Notional =
+                    book.positions().map(|position| position.value(ledger.mark(position.symbol()).unwrap().0)).sum();
+                prop_assert_eq!(book.equity(), book.cash + held);
+                prop_assert!(!ledger.held(&instrument().symbol).is_negative());
+            }
+        }
+    }
+}

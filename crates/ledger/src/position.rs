@@ -129,7 +129,7 @@ impl Position {
     #[must_use]
     pub fn average_price(&self) -> Option<Price> {
         let average = self.cost.value().checked_div(self.quantity.value())?;
-        Price::new(average.round_dp(domain::money::DIVISION_SCALE)).ok()
+        Price::new(average.round_dp(domain::money::PRECISION_MAX)).ok()
     }
 
     /// What is held is worth so much at `mark`, in quote units.

@@ -157,7 +157,8 @@ async fn strategies(source: &mut Source<'_>) -> Result<Vec<SavedStrategy>, Store
 
 /// The newest exchange time that the book has seen: of the journal, or of a strategy's last candle.
 async fn head(source: &mut Source<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let query = "SELECT MAX(time) FROM (SELECT MAX(time) AS time FROM journal \
+    // Times of the journal hardly ever go back, so that its end is enough; a book of years must open at once.
+    let query = "SELECT MAX(time) FROM (SELECT time FROM (SELECT time FROM journal ORDER BY sequence DESC LIMIT 1000) \
                  UNION ALL SELECT MAX(through) FROM strategy_states)";
     let rows = source.rows("journal", query).await?;
     let head: Option<i64> = rows.first().and_then(|row| row.get(0));

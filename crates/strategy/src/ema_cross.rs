@@ -324,24 +324,4 @@ mod tests {
         assert_eq!(strategy.on_candle(&testing::candle(0, 90.0), &long()), Some(Signal::Exit));
         assert_eq!(strategy.on_candle(&testing::candle(1, 90.0), &FLAT), None);
     }
-
-    #[test]
-    #[ignore = "measures time: cargo test --release -p strategy -- --ignored --nocapture"]
-    #[expect(clippy::disallowed_methods, reason = "a measurement, run by hand")]
-    fn a_trade_costs_less_than_50_ns() {
-        let trades: Vec<Trade> = testing::walk(1, 1 << 16).into_iter().enumerate().map(|(i, p)| trade(i, p)).collect();
-        let config = EmaCrossConfig { input: EmaInput::Trades, ..EmaCrossConfig::default() };
-        let mut strategy = StrategyConfig::EmaCross(config).build();
-        let (mut best_ns, mut signals) = (f64::INFINITY, 0);
-        for _ in 0..100 {
-            let start = std::time::Instant::now();
-            signals = trades.iter().filter_map(|trade| strategy.on_trade(trade, std::hint::black_box(&FLAT))).count();
-            best_ns = best_ns.min(start.elapsed().as_nanos() as f64 / trades.len() as f64);
-        }
-        println!(
-            "on_trade: {best_ns:.1} ns on average in the best of 100 rounds, {signals} entries among {}",
-            trades.len()
-        );
-        assert!(best_ns < 50.0, "{best_ns} ns");
-    }
 }

@@ -217,7 +217,7 @@ proptest! {
 
     #[test]
     fn nothing_panics_and_entries_are_protected_in_any_position(
-        prices in prop::collection::vec((1i64..i64::MAX, 0u32..=18, 0u8..6), 1..80),
+        prices in prop::collection::vec((1i64..i64::MAX, 0u32..=domain::money::PRECISION_MAX, 0u8..6), 1..80),
     ) {
         for config in configs() {
             let mut strategy = config.build();
