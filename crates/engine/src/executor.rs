@@ -94,7 +94,7 @@ impl Executor {
     pub fn handle(&mut self, now: Timestamp, message: ExecutorMessage, effects: &mut Effects) {
         match message {
             ExecutorMessage::Mark { symbol, price, correlation_id } => {
-                self.mark(&symbol, price, correlation_id, effects)
+                self.mark(&symbol, price, correlation_id, effects);
             }
             ExecutorMessage::Approved(order) => self.approved(now, order, effects),
             ExecutorMessage::Cancel(symbol, id) => effects.push(Effect::Cancel(symbol, id)),

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod guard;
+pub mod history;
 pub mod life;
 pub mod machine;
 pub mod outbox;

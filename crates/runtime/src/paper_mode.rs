@@ -102,6 +102,9 @@ impl PaperMode {
 /// A market event meets the account's orders first, and is told then.
 pub fn hand_over(account: &PaperExchange, wiring: &Wiring, event: domain::MarketEvent) {
     wiring.clock.saw(event.time());
+    if let domain::MarketEvent::Candle(candle) = &event {
+        wiring.history.keep(candle);
+    }
     account.market(&event);
     wiring.router.send(Envelope::MarketData(MarketDataMessage::Market(event)));
 }

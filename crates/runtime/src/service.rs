@@ -15,6 +15,7 @@ use store::{Journal, LatchFile, StoreError};
 
 use crate::clock::Clock;
 use crate::guard::{Pongs, Report};
+use crate::history::History;
 use crate::life::{Beginning, Composition};
 use crate::router::Router;
 use crate::shell::Fail;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The rules of the instruments.
     pub instruments: Vec<Instrument>,
+    /// Candles of the past that are kept here.
+    pub history: History,
     /// How the supervisor works.
     pub timing: Timing,
     /// Called when the process must end; the default of the binary logs and exits.
@@ -91,6 +94,7 @@ impl Assembly {
             pongs: Pongs::default(),
             board: StatusBoard::default(),
             counters: LiveCounters::default(),
+            history: parts.history.clone(),
             identity: Arc::new(parts.identity.clone()),
             kept: Arc::new(Mutex::new(Vec::new())),
         };

@@ -133,7 +133,9 @@ impl Venue {
         }
         for ((symbol, interval), from) in lanes {
             let request = BackfillRequest { symbol: symbol.clone(), interval, from, to: now.floor_to(interval.span()) };
-            let candles = self.backfill(&request).await;
+            let mut candles = wiring.history.find(&request).await;
+            let from = candles.last().map_or(request.from, Candle::close_time);
+            candles.extend(self.backfill(&BackfillRequest { from, ..request }).await);
             wiring.router.send(Envelope::MarketData(MarketDataMessage::Backfilled(symbol, interval, candles)));
         }
     }

@@ -12,6 +12,7 @@ use store::{Journal, LatchFile};
 
 use crate::clock::Clock;
 use crate::guard::Pongs;
+use crate::history::History;
 use crate::router::Router;
 use crate::status::{Counters, StatusBoard};
 
@@ -36,6 +37,8 @@ pub struct Wiring {
     pub board: StatusBoard,
     /// Counts of this process.
     pub counters: LiveCounters,
+    /// Candles of the past that are kept here.
+    pub history: History,
     /// What does not change while the process runs.
     pub identity: Arc<Identity>,
     /// Up to where the kept states of strategies have seen candles, as the last reload found them.

@@ -25,6 +25,8 @@ pub(crate) const PAPER: &str = include_str!("../../../config/paper.toml");
 
 /// The book's file name, in PAPER_TRADING.
 pub(crate) const BOOK: &str = "paper.db";
+/// The file name of the candle history.
+pub(crate) const MARKET: &str = "market.db";
 /// The control socket's file name.
 pub(crate) const SOCKET: &str = "control.sock";
 /// A link in the data directory to the home of the service that was started last.

@@ -15,6 +15,7 @@ use domain::{BootNumber, Notional, TradingMode};
 use engine::Setup;
 use exchange::binance::{Endpoints, install_crypto_provider};
 use runtime::clock::{Clock, unix_seconds};
+use runtime::history::History;
 use runtime::outbox::Outbox;
 use runtime::paper::PaperAccount;
 use runtime::paper_mode::{PaperMode, ask_exchange};
@@ -165,6 +166,8 @@ fn begin_service(
     check_head(&kept, time, &book)?;
     let setup = config.setup(BootNumber(unix_seconds().max(kept.last_boot.0 + 1)));
     let account = paper_account(config, &setup, &kept, &instruments)?;
+    // Its thread ends with the last handle; what is in it can be fetched again, so nobody waits for it.
+    let (history, _) = History::open(&home.join(config::MARKET))?;
     let parts = Parts {
         setup,
         identity: Identity {
@@ -175,6 +178,7 @@ fn begin_service(
         book,
         clock,
         instruments,
+        history,
         timing: Timing {
             cycle_ms: config.service.cycle_ms,
             hang_timeout_ms: config.service.hang_timeout_ms,

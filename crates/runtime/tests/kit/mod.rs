@@ -130,6 +130,7 @@ impl Kit {
             book: book.clone(),
             clock,
             instruments,
+            history: runtime::history::History::none(),
             timing,
             on_fatal: Box::new(move |reason| {
                 let _ = fatal.send(reason.clone());
