@@ -1,5 +1,6 @@
 //! The whole process: started, stopped, killed, started twice; what it acknowledged is there afterwards.
 #![allow(clippy::disallowed_methods, reason = "a test of a process waits in real time")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it, and says where")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,15 @@
 //! Real recorded candles through the machines: the outage of 2023-03-24 and the crash of 2021-05-19.
 //!
 //! The data is not part of the project: `VIGIA_DATA`, or `../shared/data`. Where it is absent, these tests say so loudly.
+#![allow(clippy::unwrap_used, reason = "a test fails by it, and says where")]
 
 use std::path::PathBuf;
 
 use domain::{BootNumber, Millis, Timestamp};
 use engine::{FamilyIndex, FamilySetup, InstanceConfig, Setup};
 use risk::Limits;
-use runtime::replay::{Replay, ReplayReport};
+use runtime::replay::Replay;
+use runtime::results::ReplayReport;
 use simulator::market::{Market, PathOptions};
 use simulator::model::ModelSettings;
 

@@ -13,6 +13,8 @@ pub struct EquityTracker {
     pub equity: Notional,
     /// The highest equity ever.
     pub high_water: Notional,
+    /// The lowest equity since the high-water mark was set.
+    pub trough: Notional,
     /// The deepest fall from a high-water mark ever, as a share of that mark.
     pub drawdown_max: Ratio,
     /// Equity when the day began.
@@ -36,6 +38,7 @@ impl EquityTracker {
         Self {
             equity: capital,
             high_water: capital,
+            trough: capital,
             drawdown_max: Ratio::ZERO,
             day_open: capital,
             day_peak: capital,
@@ -61,11 +64,13 @@ impl EquityTracker {
         if equity > self.day_peak {
             self.day_peak = equity;
             self.month_peak = self.month_peak.max(equity);
-            self.high_water = self.high_water.max(equity);
+            if equity > self.high_water {
+                (self.high_water, self.trough) = (equity, equity);
+            }
         }
-        // Only a fall below the deepest one seen needs the division.
-        let floor = self.high_water - self.high_water.scaled(self.drawdown_max);
-        if equity < floor {
+        // Only a new low needs the division.
+        if equity < self.trough {
+            self.trough = equity;
             self.drawdown_max = self.drawdown_max.max(drawdown(self.high_water, equity));
         }
     }
@@ -80,6 +85,7 @@ impl EquityTracker {
         for base in [
             &mut self.equity,
             &mut self.high_water,
+            &mut self.trough,
             &mut self.day_open,
             &mut self.day_peak,
             &mut self.month_open,

@@ -30,6 +30,9 @@ const INTENSITY_WINDOW_MS: u64 = 60_000;
 /// So many deaths in the window are still restarted.
 const INTENSITY_MAX: usize = 3;
 
+/// Before each restart of an actor that dies too often and is tried for ever.
+const SLOW_RESTART: Duration = Duration::from_secs(1);
+
 /// Why the process must end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fatal {
@@ -205,9 +208,16 @@ impl Supervisor {
         let name = self.name(report.actor);
         tracing::error!(actor = %name, death = ?report.death, deaths, "an actor died; everything is started anew");
         self.end_life();
-        if deaths > INTENSITY_MAX && !self.leave_failed(report.actor) {
-            let last = format!("{:?}", report.death).to_lowercase();
-            return self.fatal(&Fatal::TooManyDeaths { actor: name, deaths, last });
+        if deaths > INTENSITY_MAX {
+            match report.actor {
+                ActorId::Strategy(index) => self.leave_failed(index),
+                // Guards are watched with its prices, so it is tried for ever; slowly.
+                ActorId::MarketData | ActorId::HealthMonitor => std::thread::sleep(SLOW_RESTART),
+                ActorId::FamilyRisk(_) | ActorId::GlobalRisk | ActorId::Executor | ActorId::Reconciler => {
+                    let last = format!("{:?}", report.death).to_lowercase();
+                    return self.fatal(&Fatal::TooManyDeaths { actor: name, deaths, last });
+                }
+            }
         }
         match self.begin_life() {
             Ok(()) => {
@@ -224,11 +234,10 @@ impl Supervisor {
     }
 
     /// A strategy that dies too often stays dead, its instance restricted, until an operator restarts the service.
-    fn leave_failed(&mut self, actor: ActorId) -> bool {
-        let ActorId::Strategy(InstanceIndex(index)) = actor else { return false };
-        let Some(config) = self.plan.wiring.setup.instances.get(usize::from(index)) else { return false };
-        self.failed.push(config.id.clone());
-        true
+    fn leave_failed(&mut self, index: InstanceIndex) {
+        if let Some(config) = self.plan.wiring.setup.instances.get(usize::from(index.0)) {
+            self.failed.push(config.id.clone());
+        }
     }
 
     fn alert(&self, text: String) {
