@@ -100,6 +100,9 @@ pub enum MarketInputError {
     /// The price jumped further from the one before than any market does.
     #[error("the price is absurdly far from the one before")]
     AbsurdJump,
+    /// A candle came so late that it only moves indicators.
+    #[error("it came too late to act on; the service or its feed does not keep up")]
+    Late,
     /// The symbol was never asked for.
     #[error("the symbol is not configured")]
     UnknownSymbol,

@@ -198,7 +198,8 @@ impl MarketData {
             if let Some(feed) = self.feeds.get_mut(symbol)
                 && feed.is_next(&candle)
             {
-                feed.publish(now, &candle, CorrelationId(self.correlation), effects);
+                // One that waited too long for the gap is late by our own doing, and moves indicators all the same.
+                let _ = feed.publish(now, &candle, CorrelationId(self.correlation), effects);
             }
         }
     }
@@ -311,8 +312,7 @@ impl SymbolFeed {
             Some(_) | None => {}
         }
         self.check_jump(candle.close)?;
-        self.publish(now, candle, correlation, effects);
-        Ok(())
+        self.publish(now, candle, correlation, effects)
     }
 
     fn is_next(&self, candle: &Candle) -> bool {
@@ -321,10 +321,16 @@ impl SymbolFeed {
     }
 
     /// A candle that is too old to act on only moves indicators.
-    fn publish(&mut self, now: Timestamp, candle: &Candle, correlation: CorrelationId, effects: &mut Effects) {
+    fn publish(
+        &mut self,
+        now: Timestamp,
+        candle: &Candle,
+        correlation: CorrelationId,
+        effects: &mut Effects,
+    ) -> Result<(), MarketInputError> {
         if now.since(candle.close_time()) >= candle.interval.span() {
             self.warm_up(candle, effects);
-            return;
+            return Err(MarketInputError::Late);
         }
         if let Some(lane) = self.lanes.get_mut(&candle.interval) {
             lane.last_open = Some(candle.open_time);
@@ -335,6 +341,7 @@ impl SymbolFeed {
         if self.mark.is_none() {
             self.set_mark(&candle.symbol, candle.close, correlation, effects);
         }
+        Ok(())
     }
 
     fn warm_up(&mut self, candle: &Candle, effects: &mut Effects) {

@@ -448,6 +448,33 @@ fn bad_market_data_causes_no_order_and_is_journaled_once_for_each_kind() {
     assert_eq!(world.system.market_data().rejected().values().sum::<u64>(), 17);
 }
 
+#[test]
+fn a_candle_that_comes_too_late_moves_indicators_and_is_counted() {
+    let mut world = World::new(Answer::Fill).start();
+    for close in ["100", "100.1", "100", "100.1"] {
+        world.minute(close);
+    }
+    // The feed stalls for a minute, and then tells the breakout.
+    let open_time = world.now;
+    world.now = world.now + Millis::from_secs(120);
+    let price: Price = "105".parse().unwrap();
+    let symbol = instrument().symbol;
+    let (open, high, low, close) = (price, price, price, price);
+    let volume = Quantity::ZERO;
+    world.market(MarketEvent::Candle(Candle {
+        symbol,
+        interval: Interval::M1,
+        open_time,
+        open,
+        high,
+        low,
+        close,
+        volume,
+    }));
+    assert_eq!(world.exchange.sent, []);
+    assert_eq!(world.system.market_data().rejected()[&domain::MarketInputError::Late], 1);
+}
+
 mod garbage {
     //! Whatever the feed says: no panic, no order on what cannot be true, and a book that adds up.
 

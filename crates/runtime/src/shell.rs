@@ -107,6 +107,7 @@ impl<M: Machine> Shell<M> {
                     self.wiring.router.begin();
                     self.held.push_back((self.ticket, effect));
                 }
+                effect if self.journal_failed => self.carry_out_without_journal(now, effect),
                 effect => self.carry_out(now, effect),
             }
         }
@@ -122,18 +123,22 @@ impl<M: Machine> Shell<M> {
         let now = self.wiring.clock.now();
         for (_, effect) in std::mem::take(&mut self.held) {
             self.wiring.router.end();
-            match effect {
-                Effect::Send(Envelope::Executor(ExecutorMessage::Approved(order)))
-                    if order.spec().purpose == Purpose::Entry =>
-                {
-                    let (id, reason) = (order.spec().client_order_id.clone(), ReasonCode::JournalUnavailable);
-                    let concluded = GlobalRiskMessage::Concluded(id, OrderEnd::NotSent, reason);
-                    self.wiring.router.send(Envelope::GlobalRisk(concluded));
-                }
-                // A loosening is nothing before it is durable.
-                Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(..))) => {}
-                effect => self.carry_out(now, effect),
+            self.carry_out_without_journal(now, effect);
+        }
+    }
+
+    fn carry_out_without_journal(&mut self, now: Timestamp, effect: Effect) {
+        match effect {
+            Effect::Send(Envelope::Executor(ExecutorMessage::Approved(order)))
+                if order.spec().purpose == Purpose::Entry =>
+            {
+                let (id, reason) = (order.spec().client_order_id.clone(), ReasonCode::JournalUnavailable);
+                let concluded = GlobalRiskMessage::Concluded(id, OrderEnd::NotSent, reason);
+                self.wiring.router.send(Envelope::GlobalRisk(concluded));
             }
+            // A loosening is nothing before it is durable.
+            Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(..))) => {}
+            effect => self.carry_out(now, effect),
         }
     }
 

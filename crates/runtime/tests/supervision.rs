@@ -22,8 +22,12 @@ struct Rehearsal {
 
 impl Rehearsal {
     fn new() -> Self {
+        Self::with(setup(&SYMBOLS))
+    }
+
+    fn with(setup: engine::Setup) -> Self {
         let (directory, market) = (tempfile::tempdir().unwrap(), market(3, &SYMBOLS));
-        let kit = Kit::start(directory.path(), setup(&SYMBOLS), &market, QUICK);
+        let kit = Kit::start(directory.path(), setup, &market, QUICK);
         let mut rehearsal = Self { kit, market, _directory: directory };
         rehearsal.recovered();
         rehearsal.trade(120);
@@ -153,6 +157,35 @@ fn r5_an_executor_that_dies_too_often_ends_the_process() {
     }
     let fatal = rehearsal.kit.fatal.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
     assert!(matches!(fatal, Fatal::TooManyDeaths { .. }), "{fatal}");
+}
+
+/// Somebody holds the book's write lock, as a full disk would: no entry leaves, what is held can only become less, and
+/// when the disk is back trading goes on with a book that equals the account.
+#[test]
+fn i4_without_the_journal_no_entry_leaves_and_exits_go_on() {
+    // Without the strategy that bids: a bid that left before rests on the exchange and may fill at any time.
+    let mut market_orders = setup(&SYMBOLS);
+    market_orders.instances.retain(|instance| instance.strategy.kind() != "bollinger");
+    let mut rehearsal = Rehearsal::with(market_orders);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let book = rehearsal.kit.book.clone();
+    let lock = runtime.block_on(store::book::hold_write_lock(&book)).unwrap();
+    let mut held = rehearsal.kit.account.balances_now();
+    for _ in 0..40 {
+        rehearsal.trade(1);
+        let now = rehearsal.kit.account.balances_now();
+        for instrument in rehearsal.market.instruments() {
+            let (before, after) = (held.get(&instrument.base).copied(), now.get(&instrument.base).copied());
+            assert!(after.unwrap_or_default() <= before.unwrap_or_default(), "more {} is held", instrument.base);
+        }
+        held = now;
+    }
+    assert!(rehearsal.kit.service.wiring().journal.state().borrow().failure.is_some(), "the journal did not fail");
+    runtime.block_on(lock.release());
+    rehearsal.kit.wait("the journal", |kit| kit.service.wiring().journal.state().borrow().failure.is_none());
+    rehearsal.kit.quiet();
+    let generation = rehearsal.generation() - 1;
+    rehearsal.comes_back(generation);
 }
 
 #[test]

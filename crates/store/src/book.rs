@@ -40,6 +40,31 @@ pub async fn load(path: &Path) -> Result<Loaded, StoreError> {
     loaded
 }
 
+/// The write lock of a book, held: nobody else can write, and everybody can read.
+#[derive(Debug)]
+pub struct WriteLock(SqliteConnection);
+
+/// Takes the write lock of the book at `path`: for a copy that must not change meanwhile, and for rehearsing a disk that does
+/// not take more.
+///
+/// # Errors
+/// Where the book cannot be opened, or somebody writes for longer than the writer would wait.
+pub async fn hold_write_lock(path: &Path) -> Result<WriteLock, StoreError> {
+    let mut connection = open_writer(path, Schema::Book).await?;
+    let taken = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await;
+    taken.map_err(|error| StoreError::database(path.display().to_string(), error))?;
+    Ok(WriteLock(connection))
+}
+
+impl WriteLock {
+    /// Gives the lock back.
+    pub async fn release(mut self) {
+        // Where this fails the connection ends, and the lock with it.
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.0).await;
+        connect::close(self.0, "the write lock").await;
+    }
+}
+
 struct Source<'a> {
     connection: &'a mut SqliteConnection,
     path: &'a Path,

@@ -6,7 +6,7 @@
 mod orders;
 mod recovering;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{
@@ -65,7 +65,8 @@ impl GlobalRisk {
             latch,
             instruments,
             members,
-            families: setup.families.len(),
+            // The heartbeat waits for families that have somebody to pass it on.
+            families: setup.instances.iter().map(|instance| instance.family).collect::<BTreeSet<_>>().len(),
             boot: setup.boot,
             sequences: BTreeMap::new(),
             journal_available: true,
