@@ -43,7 +43,8 @@ check: tools need-cc ## Format, lints, licences, sources, advisories
 	cargo deny --offline --locked check
 
 bench: need-cargo need-cc ## Benchmarks
-	cargo run --release --locked -p bench
+	cargo build --release --locked -p vigia -p bench
+	$(TARGET)/release/bench $(ARGS)
 
 tools: need-cargo ## What `make check` needs
 	@for part in fmt clippy; do cargo $$part --version > /dev/null 2>&1 || { \
