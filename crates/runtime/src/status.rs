@@ -219,7 +219,7 @@ impl StatusBoard {
     #[must_use]
     pub fn latest(&self) -> Option<Status> {
         let mut status = self.latest.lock().ok()?.clone()?;
-        status.events = self.events.lock().ok()?.iter().cloned().collect();
+        status.events.extend(self.events.lock().ok()?.iter().cloned());
         Some(status)
     }
 
