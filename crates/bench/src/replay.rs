@@ -59,10 +59,10 @@ fn load(directory: &Path, setup: &Setup) -> anyhow::Result<(Market, f64)> {
     Ok((market, begun.elapsed_s()))
 }
 
-/// One run, with its seconds. What goes into `journal` is flushed within them.
-fn run(setup: &Setup, market: &Market, journal: Option<&Path>) -> anyhow::Result<(ReplayReport, f64)> {
+/// One run, with its seconds and those of the processor. What goes into `journal` is flushed within them.
+fn run(setup: &Setup, market: &Market, journal: Option<&Path>) -> anyhow::Result<(ReplayReport, f64, Option<f64>)> {
     let replay = Replay::new(setup.clone(), market.clone(), settings())?;
-    let begun = Moment::now();
+    let (begun, used) = (Moment::now(), proc::cpu_seconds(std::process::id()));
     let report = match journal {
         None => replay.run(None, |_| {})?,
         Some(path) => {
@@ -74,8 +74,9 @@ fn run(setup: &Setup, market: &Market, journal: Option<&Path>) -> anyhow::Result
         }
     };
     let seconds = begun.elapsed_s();
+    let processor = proc::cpu_seconds(std::process::id()).zip(used).map(|(after, before)| after - before);
     anyhow::ensure!(report.reconciles(), "the figures of a replay do not reconcile");
-    Ok((report, seconds))
+    Ok((report, seconds, processor))
 }
 
 fn refused(report: &ReplayReport) -> u64 {
@@ -101,7 +102,7 @@ fn trades(effort: Effort) -> anyhow::Result<Vec<Row>> {
     let journal = directory.path().join("journal.jsonl");
     rows.extend(measured("replay 1M trades + journal", effort.of(2, 5), &setup, &market, Some(&journal))?);
     drop(market);
-    rows.push(memory("memory after the replays of trades"));
+    rows.push(memory("replay 1M trades: peak memory"));
     Ok(rows)
 }
 
@@ -114,12 +115,15 @@ fn measured(
     journal: Option<&Path>,
 ) -> anyhow::Result<Vec<Row>> {
     let rows = market.len_hint().unwrap_or_default();
-    let (mut all, mut inputs) = (Samples::default(), Samples::default());
+    let (mut all, mut inputs, mut processors) = (Samples::default(), Samples::default(), Samples::default());
     let mut last = None;
     for _ in 0..times {
-        let (report, seconds) = run(setup, market, journal)?;
+        let (report, seconds, processor) = run(setup, market, journal)?;
         all.add(report.events as f64 / seconds);
         inputs.add(rows as f64 / seconds);
+        if let Some(processor) = processor.filter(|seconds| *seconds > 0.0) {
+            processors.add(report.events as f64 / processor);
+        }
         last = Some(report);
     }
     let mut note = last.as_ref().map(described).unwrap_or_default();
@@ -130,17 +134,17 @@ fn measured(
     let target = if journal.is_none() { ">= 1M" } else { "" };
     Ok(vec![
         Row::new(name, "events/s", all.spread(1.0)).target(target).note(note),
+        Row::new("  the same, by processor time", "events/s", processors.spread(1.0))
+            .note("events in a second of processor time: less moved by neighbours on the machine"),
         Row::new(format!("  the same, by {rows} rows of input"), "rows/s", inputs.spread(1.0))
             .note("each row is one to nine events: trade, quote, candle"),
     ])
 }
 
 fn memory(name: &str) -> Row {
-    match proc::resident_mib(None) {
-        Some(now) => {
-            let peak = proc::peak_mib().unwrap_or(now);
-            Row::one(name, "MiB", now).note(format!("resident, this process; its peak so far is {peak:.0} MiB"))
-        }
+    match proc::peak_mib().zip(proc::resident_mib(None)) {
+        Some((peak, now)) => Row::one(name, "MiB", peak)
+            .note(format!("VmHWM of this process, with two copies of the market; {now:.0} MiB when they are dropped")),
         None => Row::left_out(name, "needs /proc"),
     }
 }
@@ -151,8 +155,6 @@ fn candles(effort: Effort, directory: &Path) -> anyhow::Result<Vec<Row>> {
     let count = market.len_hint().unwrap_or_default() as f64;
     let mut rows = vec![Row::one("load recorded candles", "candles/s", count / seconds).note("zstd; from VIGIA_DATA")];
     rows.extend(measured("replay recorded 1m candles", effort.of(2, 5), &setup, &market, None)?);
-    drop(market);
-    rows.push(memory("memory after the replay of candles"));
     Ok(rows)
 }
 

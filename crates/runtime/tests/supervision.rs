@@ -12,7 +12,7 @@ use runtime::supervisor::{Fatal, Timing};
 use simulator::market::Market;
 
 const SYMBOLS: [&str; 2] = ["AAAUSDT", "BBBUSDT"];
-const QUICK: Timing = Timing { cycle_ms: 50, hang_timeout_ms: 700, drain_timeout_ms: 5000 };
+const QUICK: Timing = Timing { cycle_ms: 50, hang_timeout_ms: 2500, drain_timeout_ms: 5000 };
 
 struct Rehearsal {
     kit: Kit,
