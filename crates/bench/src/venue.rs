@@ -111,7 +111,7 @@ impl Exchange for Socket {
         self.mode.stamp();
         let (fill, report) = self.mode.filled(released.spec(), now);
         for event in [ExecutionEvent::Fill(fill), ExecutionEvent::Report(report.clone())] {
-            self.router.send(Envelope::Executor(ExecutorMessage::Execution(event)));
+            self.router.send(Envelope::Executor(ExecutorMessage::Execution(Box::new(event))));
         }
         ready(SubmitOutcome::Accepted(report, Vec::new()))
     }

@@ -100,13 +100,13 @@ impl Executor {
             ExecutorMessage::Cancel(symbol, id) => effects.push(Effect::Cancel(symbol, id)),
             ExecutorMessage::Submitted(result) => self.submitted(now, result, effects),
             ExecutorMessage::Execution(event) => {
-                if let domain::ExecutionEvent::Report(report) = &event {
+                if let domain::ExecutionEvent::Report(report) = &*event {
                     self.acknowledge(report);
                 }
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Execution(event)));
             }
             ExecutorMessage::Queried(symbol, id, answer) => self.queried(now, &symbol, &id, answer, effects),
-            ExecutorMessage::Position(update) => self.position(now, update, effects),
+            ExecutorMessage::Position(update) => self.position(now, *update, effects),
             ExecutorMessage::Refused(instance, symbol, _) => {
                 if let Some(guard) = self.guard(&symbol, &instance) {
                     guard.exiting = false;
@@ -157,7 +157,8 @@ impl Executor {
             }
             SubmitResult::Accepted(report) => {
                 self.acknowledge(&report);
-                effects.send(tell(GlobalRiskMessage::Execution(domain::ExecutionEvent::Report(report))));
+                let event = Box::new(domain::ExecutionEvent::Report(*report));
+                effects.send(tell(GlobalRiskMessage::Execution(event)));
             }
             SubmitResult::Unknown(id, _) => {
                 if let Some(in_flight) = self.in_flight.get_mut(&id).filter(|order| !order.acknowledged) {
@@ -182,13 +183,13 @@ impl Executor {
         now: Timestamp,
         symbol: &Symbol,
         id: &ClientOrderId,
-        answer: Result<Option<domain::OrderReport>, String>,
+        answer: Result<Option<Box<domain::OrderReport>>, String>,
         effects: &mut Effects,
     ) {
         match answer {
             Ok(Some(report)) => {
                 self.acknowledge(&report);
-                let event = domain::ExecutionEvent::Report(report);
+                let event = Box::new(domain::ExecutionEvent::Report(*report));
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Execution(event)));
             }
             Ok(None) => {

@@ -1,6 +1,6 @@
 //! Everything that actors tell each other. Facts are nouns or in the past tense; commands are in the imperative.
 //!
-//! A message says which actor it is for by its type, so that none can be sent to the wrong one.
+//! What is large and seldom is boxed, because a message is moved several times on its way. A message says which actor it is for by its type, so that none can be sent to the wrong one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -164,9 +164,9 @@ pub enum StrategyMessage {
     /// The rules of the instruments.
     Instruments(Arc<Vec<Instrument>>),
     /// The own position, or an order of the own, changed.
-    Position(PositionUpdate),
+    Position(Box<PositionUpdate>),
     /// An own order traded.
-    Fill(Fill),
+    Fill(Box<Fill>),
     /// A wish of the own was refused.
     Refused(Symbol, ReasonCode),
     /// Hand out the state for keeping.
@@ -231,7 +231,7 @@ pub enum GlobalRiskMessage {
     /// An order is not on the exchange, by our own conclusion.
     Concluded(ClientOrderId, OrderEnd, ReasonCode),
     /// The exchange told something of an order.
-    Execution(ExecutionEvent),
+    Execution(Box<ExecutionEvent>),
     /// Somebody raises an alert.
     Alert(Alert),
     /// The Reconciler wants the book, to compare.
@@ -274,7 +274,7 @@ pub enum SubmitResult {
     /// It did not leave.
     NotSent(ClientOrderId, ReasonCode),
     /// The exchange took it.
-    Accepted(OrderReport),
+    Accepted(Box<OrderReport>),
     /// The exchange refused it.
     Refused(ClientOrderId, String),
     /// Nobody knows.
@@ -291,11 +291,11 @@ pub enum ExecutorMessage {
     /// What came of sending.
     Submitted(SubmitResult),
     /// The exchange told something of an order.
-    Execution(ExecutionEvent),
+    Execution(Box<ExecutionEvent>),
     /// The answer to a query: `None` means that the exchange does not know the id.
-    Queried(Symbol, ClientOrderId, Result<Option<OrderReport>, String>),
+    Queried(Symbol, ClientOrderId, Result<Option<Box<OrderReport>>, String>),
     /// A position changed: guard it, or stop guarding it.
-    Position(PositionUpdate),
+    Position(Box<PositionUpdate>),
     /// A wish of the own (a protective exit) was refused.
     Refused(InstanceId, Symbol, ReasonCode),
     /// The price of a symbol.

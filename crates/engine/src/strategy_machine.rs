@@ -104,7 +104,7 @@ impl StrategyMachine {
                 self.act(&trade.symbol, signal, correlation, effects);
             }
             StrategyMessage::Instruments(instruments) => self.instruments(&instruments),
-            StrategyMessage::Position(update) => self.position(update),
+            StrategyMessage::Position(update) => self.position(*update),
             StrategyMessage::Fill(fill) => {
                 if let Some(market) = self.markets.get_mut(&fill.symbol) {
                     market.strategy.on_fill(&fill);

@@ -123,8 +123,8 @@ impl Exchange {
         match self.answer {
             Answer::Fill => {
                 let fill = self.fill(&spec, now);
-                submitted(SubmitResult::Accepted(self.report(&id, now).unwrap()));
-                inbox.push_back(Envelope::Executor(ExecutorMessage::Execution(ExecutionEvent::Fill(fill))));
+                submitted(SubmitResult::Accepted(Box::new(self.report(&id, now).unwrap())));
+                inbox.push_back(Envelope::Executor(ExecutorMessage::Execution(Box::new(ExecutionEvent::Fill(fill)))));
             }
             Answer::UnknownThenFilled => {
                 self.fill(&spec, now);
@@ -155,7 +155,7 @@ impl Outside for Exchange {
             Effect::Submit(order) => self.submit(now, *order, inbox),
             Effect::QueryOrder(symbol, id) => {
                 self.queries += 1;
-                let answer = Ok(self.report(&id, now));
+                let answer = Ok(self.report(&id, now).map(Box::new));
                 inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)));
             }
             Effect::Gather(request) => {
@@ -352,7 +352,7 @@ fn i2_fills_told_twice_and_in_any_order_are_booked_once() {
     world.breakout();
     let (held, fill) = (world.held(), world.exchange.fills[0].clone());
     for _ in 0..3 {
-        world.deliver(Envelope::Executor(ExecutorMessage::Execution(ExecutionEvent::Fill(fill.clone()))));
+        world.deliver(Envelope::Executor(ExecutorMessage::Execution(Box::new(ExecutionEvent::Fill(fill.clone())))));
     }
     assert_eq!(world.held(), held);
     let booked = |entry: &&JournalEntry| matches!(entry.record, Record::FillBooked { .. });

@@ -146,8 +146,11 @@ impl InstanceBook {
     /// The mark of `symbol` moved; returns by how much the equity changed.
     pub(crate) fn marked(&mut self, symbol: &Symbol, from: Option<Price>, to: Price, now: Timestamp) -> Notional {
         let Some(position) = self.positions.get(symbol) else { return Notional::ZERO };
-        let before = from.map_or(Notional::ZERO, |mark| position.unrealized(mark));
-        let change = position.unrealized(to) - before;
+        // What it cost cancels out, so only the values are needed.
+        let change = match from {
+            Some(from) => position.value(to) - position.value(from),
+            None => position.unrealized(to),
+        };
         self.unrealized += change;
         self.tracker.update(self.equity(), now);
         change

@@ -41,7 +41,9 @@ pub(crate) fn executor(machine: &Executor, _: Timestamp, wiring: &Wiring) {
 
 pub(crate) fn global_risk(machine: &GlobalRisk, now: Timestamp, wiring: &Wiring) {
     let monotonic_ms = wiring.clock.monotonic_ms();
-    if !wiring.board.is_due("global-risk", monotonic_ms, EVERY_MS) {
+    // A change of phase is told at once; everything else waits for its turn.
+    let phase = phase(machine, wiring);
+    if !wiring.board.is_due("global-risk", monotonic_ms, EVERY_MS) && wiring.board.is_in_phase(phase) {
         return;
     }
     let last = wiring.board.latest();
@@ -73,7 +75,7 @@ pub(crate) fn global_risk(machine: &GlobalRisk, now: Timestamp, wiring: &Wiring)
         version: wiring.identity.version.clone(),
         boot: wiring.setup.boot.0,
         process: std::process::id(),
-        phase: phase(machine, wiring).to_owned(),
+        phase: phase.to_owned(),
         time: now,
         uptime_ms: monotonic_ms,
         heartbeat_age_ms: last.as_ref().and_then(|last| last.heartbeat_age_ms),

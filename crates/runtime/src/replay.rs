@@ -75,7 +75,7 @@ struct ReplayWorld<'a> {
 
 impl ReplayWorld<'_> {
     fn flush_told(&mut self, inbox: &mut VecDeque<Envelope>) {
-        inbox.extend(self.told.drain(..).map(|event| Envelope::Executor(ExecutorMessage::Execution(event))));
+        inbox.extend(self.told.drain(..).map(|event| Envelope::Executor(ExecutorMessage::Execution(Box::new(event)))));
     }
 
     fn write(&mut self, entry: &engine::JournalEntry) {
@@ -101,7 +101,7 @@ impl ReplayWorld<'_> {
 pub fn submit_result(outcome: SubmitOutcome, id: domain::ClientOrderId) -> SubmitResult {
     match outcome {
         SubmitOutcome::NotReleased(not) => SubmitResult::NotSent(id, not.reason),
-        SubmitOutcome::Accepted(report, _) => SubmitResult::Accepted(report),
+        SubmitOutcome::Accepted(report, _) => SubmitResult::Accepted(Box::new(report)),
         SubmitOutcome::Refused(error) => SubmitResult::Refused(id, error.to_string()),
         SubmitOutcome::Unknown(error) => SubmitResult::Unknown(id, error.to_string()),
     }
@@ -120,13 +120,13 @@ impl Outside for ReplayWorld<'_> {
             }
             Effect::Cancel(symbol, id) => {
                 if let CancelOutcome::NotOpen = self.account.cancel(&symbol, &id, now, &mut self.told) {
-                    let answer = Ok(self.account.order(&symbol, &id));
+                    let answer = Ok(self.account.order(&symbol, &id).map(Box::new));
                     inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)));
                 }
                 self.flush_told(inbox);
             }
             Effect::QueryOrder(symbol, id) => {
-                let answer = Ok(self.account.order(&symbol, &id));
+                let answer = Ok(self.account.order(&symbol, &id).map(Box::new));
                 inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)));
             }
             Effect::Gather(request) => {
@@ -298,7 +298,7 @@ fn step(system: &mut System, world: &mut ReplayWorld<'_>, now: Timestamp, event:
     world.account.market(&event, &mut world.told);
     if !world.told.is_empty() {
         for told in std::mem::take(&mut world.told) {
-            system.deliver(now, Envelope::Executor(ExecutorMessage::Execution(told)), world);
+            system.deliver(now, Envelope::Executor(ExecutorMessage::Execution(Box::new(told))), world);
         }
     }
     system.deliver(now, Envelope::MarketData(MarketDataMessage::Market(event)), world);

@@ -170,7 +170,7 @@ impl<M: Machine> Shell<M> {
             Effect::QueryOrder(symbol, id) => {
                 let answer = self.venue.exchange.order(&symbol, &id);
                 self.answer(async move {
-                    let answer = answer.await.map_err(|error| error.to_string());
+                    let answer = answer.await.map(|found| found.map(Box::new)).map_err(|error| error.to_string());
                     Some(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)))
                 });
             }
@@ -204,12 +204,13 @@ impl<M: Machine> Shell<M> {
         self.answer(async move {
             match answer.await {
                 exchange::CancelOutcome::Canceled(report) => {
-                    let event = domain::ExecutionEvent::Report(report);
+                    let event = Box::new(domain::ExecutionEvent::Report(report));
                     Some(Envelope::Executor(ExecutorMessage::Execution(event)))
                 }
                 // It may have filled, or may still be there: only the exchange knows.
                 exchange::CancelOutcome::NotOpen | exchange::CancelOutcome::Failed(_) => {
-                    let answer = venue.exchange.order(&symbol, &id).await.map_err(|error| error.to_string());
+                    let answer = venue.exchange.order(&symbol, &id).await;
+                    let answer = answer.map(|found| found.map(Box::new)).map_err(|error| error.to_string());
                     Some(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)))
                 }
             }

@@ -223,6 +223,12 @@ impl StatusBoard {
         Some(status)
     }
 
+    /// Whether the last status is of this phase.
+    #[must_use]
+    pub fn is_in_phase(&self, phase: &str) -> bool {
+        self.latest.lock().is_ok_and(|latest| latest.as_ref().is_some_and(|status| status.phase == phase))
+    }
+
     /// Changes the status, or puts up the first one.
     pub fn publish(&self, status: Status) {
         if let Ok(mut latest) = self.latest.lock() {

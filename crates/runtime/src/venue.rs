@@ -167,7 +167,7 @@ impl PaperExchange {
         }
         drop(account);
         for event in told {
-            self.router.send(Envelope::Executor(ExecutorMessage::Execution(event)));
+            self.router.send(Envelope::Executor(ExecutorMessage::Execution(Box::new(event))));
         }
         answer
     }

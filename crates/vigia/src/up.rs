@@ -106,7 +106,7 @@ pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<Exit
         Box::new(move || asked.store(true, SeqCst)),
     )?;
     let output = if options.no_screen { Output::lines(Box::new(std::io::stdout())) } else { Output::stdout() };
-    let screen = Screen::start(service.board().clone(), output, Duration::from_millis(250))?;
+    let screen = Screen::start(service.board().clone(), output, Duration::from_millis(100))?;
     while !stopping.load(SeqCst) {
         std::thread::sleep(Duration::from_millis(50));
     }

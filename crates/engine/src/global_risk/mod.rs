@@ -112,7 +112,7 @@ impl GlobalRisk {
             GlobalRiskMessage::Cancel { symbol, id, reason, correlation_id } => {
                 self.cancel(now, symbol, id, reason, correlation_id, effects);
             }
-            GlobalRiskMessage::Execution(event) => self.execution(now, event, effects),
+            GlobalRiskMessage::Execution(event) => self.execution(now, *event, effects),
             GlobalRiskMessage::Released(id) => {
                 self.ledger.released(&id, now);
             }

@@ -122,7 +122,7 @@ impl GlobalRisk {
         let record =
             Record::FillBooked { fill: fill.clone(), book: Box::new(book.clone()), closed: booking.closed, order };
         effects.journal(now, ME, correlation, record);
-        self.tell_strategy(&booking.instance, StrategyMessage::Fill(fill.clone()), effects);
+        self.tell_strategy(&booking.instance, StrategyMessage::Fill(Box::new(fill.clone())), effects);
         self.publish_position(&booking.instance, &fill.symbol, correlation, effects);
         self.publish_equity(&booking.instance, effects);
     }
@@ -179,6 +179,7 @@ impl GlobalRisk {
         effects: &mut Effects,
     ) {
         let Some(update) = self.position_update(instance, symbol, correlation_id) else { return };
+        let update = Box::new(update);
         effects.send(Envelope::Executor(ExecutorMessage::Position(update.clone())));
         self.tell_strategy(instance, StrategyMessage::Position(update), effects);
     }
