@@ -64,7 +64,7 @@ fn fills(directory: &Path) -> Vec<FillRow> {
 fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(180), "waited three minutes for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -92,10 +92,12 @@ fn signals_stop_it_in_order_and_the_next_start_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let mut seen: BTreeSet<(String, i64)> = BTreeSet::new();
     for name in ["INT", "TERM"] {
-        let child = up(directory.path(), "600");
+        let child = up(directory.path(), "300");
         let before = seen.len();
         until("a fill", || fills(directory.path()).len() > before);
         stop(child, name);
+        let open = wait(async { store::Reader::open(&book(directory.path())).await.unwrap().orders(true, 100).await });
+        assert_eq!(open.unwrap(), [], "nobody guards what fills while the service is away");
         let now: BTreeSet<_> = fills(directory.path()).into_iter().map(|fill| (fill.symbol, fill.trade_id)).collect();
         assert!(now.is_superset(&seen), "fills of the first run are gone");
         seen = now;
@@ -119,7 +121,7 @@ fn a_second_process_is_refused_and_told_who_holds_the_book() {
 #[test]
 fn a_feed_that_is_older_than_the_book_is_refused_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
-    let child = up(directory.path(), "600");
+    let child = up(directory.path(), "300");
     until("a fill", || !fills(directory.path()).is_empty());
     stop(child, "TERM");
     // The market begins again, and the book does not.
@@ -138,7 +140,7 @@ fn i2_i8_r1_fifty_kills_lose_nothing_and_double_nothing() {
     let mut acknowledged: BTreeSet<(String, i64)> = BTreeSet::new();
     let mut random = 0x9e37_79b9_u64;
     for kill in 0..50 {
-        let mut child = up(directory.path(), "600");
+        let mut child = up(directory.path(), "300");
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_millis(250 + (random >> 33) % 900));
         // Whatever a reader has seen is durable: it must be there after the kill.
@@ -155,11 +157,12 @@ fn i2_i8_r1_fifty_kills_lose_nothing_and_double_nothing() {
             );
         }
     }
-    let child = up(directory.path(), "600");
+    // However slow the machine was: it goes on trading, until there is enough to prove anything with.
+    let child = up(directory.path(), "300");
     let before = fills(directory.path()).len();
-    until("a fill after the kills", || fills(directory.path()).len() > before);
+    until("fills after the kills", || fills(directory.path()).len() > before.max(20));
     stop(child, "TERM");
-    let all = fills(directory.path());
-    assert!(all.len() > 20, "{} fills are too few to prove anything", all.len());
+    let all: BTreeSet<_> = fills(directory.path()).into_iter().map(|fill| (fill.symbol, fill.trade_id)).collect();
+    assert!(all.is_superset(&acknowledged), "fills of before the kills are gone");
     check_book(directory.path());
 }

@@ -78,6 +78,7 @@ struct Exchange {
     queries: usize,
     journal: Vec<JournalEntry>,
     snapshot_fails: bool,
+    canceled: Vec<ClientOrderId>,
 }
 
 impl Exchange {
@@ -169,7 +170,8 @@ impl Outside for Exchange {
                 inbox.push_back(Envelope::MarketData(message));
             }
             Effect::Journal(entry) => self.journal.push(*entry),
-            Effect::Send(_) | Effect::Cancel(..) | Effect::WriteLatch(_) | Effect::SaveStrategy { .. } => {}
+            Effect::Cancel(_, id) => self.canceled.push(id),
+            Effect::Send(_) | Effect::WriteLatch(_) | Effect::SaveStrategy { .. } => {}
         }
     }
 }
@@ -198,6 +200,7 @@ impl World {
             queries: 0,
             journal: Vec::new(),
             snapshot_fails: false,
+            canceled: Vec::new(),
         };
         let mut world = Self { system, exchange, now: Timestamp::from_millis(START) };
         let instruments = MarketDataMessage::Instruments(Arc::new(vec![instrument()]));
@@ -410,6 +413,17 @@ fn stopping_refuses_entries_and_lets_exits_go() {
         world.minute(close);
     }
     assert_eq!(world.exchange.sent.len(), sent);
+}
+
+#[test]
+fn stopping_withdraws_entries_that_are_at_work() {
+    let mut world = World::new(Answer::Silence).start();
+    world.breakout();
+    assert_eq!(world.states(), [OrderState::InFlight]);
+    world.deliver(Envelope::GlobalRisk(GlobalRiskMessage::Command(Command::StopEntries)));
+    assert_eq!(world.exchange.canceled, [world.exchange.sent[0].client_order_id.clone()]);
+    // Until the exchange has said so, the order counts as alive.
+    assert_eq!(world.states(), [OrderState::InFlight]);
 }
 
 #[test]

@@ -198,7 +198,10 @@ impl GlobalRisk {
 
     fn command(&mut self, now: Timestamp, command: &Command, effects: &mut Effects) {
         let (scope, permission, reason, release) = match command {
-            Command::StopEntries => (Scope::Global, Permission::Exits, ReasonCode::Shutdown, Release::Condition),
+            Command::StopEntries => {
+                self.cancel_entries(now, ReasonCode::Shutdown, effects);
+                (Scope::Global, Permission::Exits, ReasonCode::Shutdown, Release::Condition)
+            }
             Command::BeginRecovery => return self.begin_recovery(now, effects),
             Command::ActorFailed(instance) => {
                 if let Some((index, family)) = self.members.get(instance) {

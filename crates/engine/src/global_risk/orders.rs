@@ -80,6 +80,20 @@ impl GlobalRisk {
         }
     }
 
+    /// Withdraws every entry that is at work: nobody would guard what fills while the service is away.
+    pub(super) fn cancel_entries(&mut self, now: Timestamp, reason: ReasonCode, effects: &mut Effects) {
+        let at_work = |order: &&Order| order.spec.purpose == Purpose::Entry && !order.state().is_final();
+        let entries: Vec<_> = self
+            .ledger
+            .open_orders()
+            .filter(at_work)
+            .map(|order| (order.spec.symbol.clone(), order.id().clone(), order.correlation_id))
+            .collect();
+        for (symbol, id, correlation_id) in entries {
+            self.cancel(now, symbol, id, reason, correlation_id, effects);
+        }
+    }
+
     pub(super) fn execution(&mut self, now: Timestamp, event: ExecutionEvent, effects: &mut Effects) {
         match event {
             ExecutionEvent::Report(report) => self.report(now, &report, effects),
