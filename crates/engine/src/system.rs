@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use domain::{Asset, Scope, Symbol, Timestamp};
+use domain::{Asset, Permission, Scope, Symbol, Timestamp};
 use risk::SafetyLatch;
 
 use crate::executor::Executor;
@@ -46,6 +46,7 @@ impl System {
     /// The machines of `setup`, continued from `state`.
     #[must_use]
     pub fn new(setup: &Setup, state: &BookState, latch: SafetyLatch) -> Self {
+        latch.begin_executor_generation(Permission::All);
         let index = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
         let strategies = (0..setup.instances.len())
             .map(|place| StrategyMachine::new(setup, InstanceIndex(index(place)), &state.strategies))
@@ -93,7 +94,6 @@ impl System {
 
     /// Begins the recovery of everything, as a start does.
     pub fn start(&mut self, now: Timestamp, outside: &mut impl Outside) {
-        self.latch.begin_executor_generation();
         self.deliver(now, Envelope::GlobalRisk(GlobalRiskMessage::Command(Command::BeginRecovery)), outside);
         self.deliver(now, Envelope::Reconciler(ReconcilerMessage::Start(Scope::Global)), outside);
     }

@@ -260,7 +260,7 @@ fn i4_an_approval_dies_with_a_tightening_an_expiry_or_another_executor() {
     latch.tighten(Permission::Exits);
     assert_eq!(approved.release(&latch, NOW).unwrap_err().reason, ReasonCode::ApprovalStale);
     let (latch, approved) = world();
-    latch.begin_executor_generation();
+    latch.begin_executor_generation(Permission::All);
     assert_eq!(approved.release(&latch, NOW).unwrap_err().reason, ReasonCode::ApprovalStale);
 }
 

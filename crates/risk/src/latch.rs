@@ -4,15 +4,22 @@
 //! release. It must never be loosened before the loosening is durable. Its file beside the database belongs to the store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use domain::Permission;
 
 #[derive(Debug)]
 struct Inner {
     epoch: AtomicU64,
-    permission: AtomicU8,
-    executor_generation: AtomicU64,
+    /// The Executor's generation in the upper 56 bits, the permission in the lower 8: one word, so that a loosening by an
+    /// earlier life can never slip in between a tightening and the next life.
+    state: AtomicU64,
+}
+
+const PERMISSION_BITS: u32 = 8;
+
+const fn encode(generation: u64, permission: Permission) -> u64 {
+    (generation << PERMISSION_BITS) | permission as u64
 }
 
 /// A handle on the one latch of the process. Handles share their state.
@@ -23,11 +30,7 @@ impl SafetyLatch {
     /// A latch that permits no more than `permission`: a start begins with nothing until it knows better.
     #[must_use]
     pub fn new(permission: Permission) -> Self {
-        Self(Arc::new(Inner {
-            epoch: AtomicU64::new(1),
-            permission: AtomicU8::new(permission as u8),
-            executor_generation: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Inner { epoch: AtomicU64::new(1), state: AtomicU64::new(encode(0, permission)) }))
     }
 
     /// Counts tightenings; an approval of an older epoch is void.
@@ -39,18 +42,18 @@ impl SafetyLatch {
     /// The most that may leave the process.
     #[must_use]
     pub fn permission(&self) -> Permission {
-        decode(self.0.permission.load(SeqCst))
+        decode(self.0.state.load(SeqCst))
     }
 
     /// Which life of the Executor may release orders.
     #[must_use]
     pub fn executor_generation(&self) -> u64 {
-        self.0.executor_generation.load(SeqCst)
+        self.0.state.load(SeqCst) >> PERMISSION_BITS
     }
 
     /// Permits no more than `permission` from this instruction on, and voids every approval given before it.
     pub fn tighten(&self, permission: Permission) {
-        self.0.permission.fetch_min(permission as u8, SeqCst);
+        self.change(|generation, now| Some(encode(generation, now.min(permission))));
         self.void_approvals();
     }
 
@@ -59,20 +62,26 @@ impl SafetyLatch {
         self.0.epoch.fetch_add(1, SeqCst);
     }
 
-    /// Permits `permission` again. Only to be called after the commit that makes the loosening durable.
-    pub fn loosen_after_commit(&self, permission: Permission) {
-        self.0.permission.store(permission as u8, SeqCst);
+    /// Permits `permission` again, in the life `generation` only: a loosening that an earlier life still carries out does
+    /// nothing, and false is returned. Only to be called after the commit that makes the loosening durable.
+    pub fn loosen_after_commit(&self, permission: Permission, generation: u64) -> bool {
+        self.change(|now, _| (now == generation).then(|| encode(generation, permission)))
     }
 
-    /// A new life of the Executor begins: whatever its predecessors hold can no longer be released.
-    pub fn begin_executor_generation(&self) -> u64 {
+    /// A life of the Executor ends or begins: whatever was approved before can no longer be released, nothing of it can
+    /// loosen the latch any more, and no more than `permission` is permitted.
+    pub fn begin_executor_generation(&self, permission: Permission) {
+        self.change(|generation, now| Some(encode(generation + 1, now.min(permission))));
         self.void_approvals();
-        self.0.executor_generation.fetch_add(1, SeqCst) + 1
+    }
+
+    fn change(&self, to: impl Fn(u64, Permission) -> Option<u64>) -> bool {
+        self.0.state.fetch_update(SeqCst, SeqCst, |state| to(state >> PERMISSION_BITS, decode(state))).is_ok()
     }
 }
 
-const fn decode(byte: u8) -> Permission {
-    match byte {
+const fn decode(state: u64) -> Permission {
+    match state & 0xff {
         0 => Permission::Nothing,
         1 => Permission::GuardedExits,
         2 => Permission::Exits,
@@ -89,6 +98,20 @@ mod tests {
         for permission in [Permission::Nothing, Permission::GuardedExits, Permission::Exits, Permission::All] {
             assert_eq!(SafetyLatch::new(permission).permission(), permission);
         }
+    }
+
+    #[test]
+    fn i4_a_life_that_has_ended_cannot_loosen_the_latch() {
+        let latch = SafetyLatch::new(Permission::Nothing);
+        latch.begin_executor_generation(Permission::Nothing);
+        let old = latch.executor_generation();
+        assert!(latch.loosen_after_commit(Permission::All, old));
+        // Its supervisor ends it while a loosening of it is still on its way.
+        latch.begin_executor_generation(Permission::Nothing);
+        assert!(!latch.loosen_after_commit(Permission::All, old));
+        assert_eq!(latch.permission(), Permission::Nothing);
+        assert!(latch.loosen_after_commit(Permission::Exits, latch.executor_generation()));
+        assert_eq!(latch.permission(), Permission::Exits);
     }
 
     #[test]

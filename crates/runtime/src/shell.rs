@@ -92,6 +92,7 @@ impl<M: Machine> Shell<M> {
 
     fn carry_out_all(&mut self, now: Timestamp) {
         let mut effects = std::mem::take(&mut self.effects);
+        let mut appended = true;
         for effect in effects.drain() {
             match effect {
                 Effect::Journal(entry) => {
@@ -100,8 +101,17 @@ impl<M: Machine> Shell<M> {
                     }
                     match self.wiring.journal.append(Write::Entry(entry)) {
                         Ok(ticket) => self.ticket = ticket,
-                        Err(_) => self.fail_journal("the journal's queue is full"),
+                        Err(_) => {
+                            appended = false;
+                            self.fail_journal("the journal's queue is full");
+                        }
                     }
+                }
+                // Its record was not taken, so no ticket stands for it: the restriction stays, until it is lifted anew.
+                effect if is_loosening(&effect) && !appended => {}
+                effect if is_loosening(&effect) && self.ticket > self.committed => {
+                    self.wiring.router.begin();
+                    self.held.push_back((self.ticket, effect));
                 }
                 effect if self.ticket > self.committed && !self.journal_failed && !effect.is_immediate() => {
                     self.wiring.router.begin();
@@ -121,7 +131,12 @@ impl<M: Machine> Shell<M> {
             self.wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::JournalAvailable(false)));
         }
         let now = self.wiring.clock.now();
-        for (_, effect) in std::mem::take(&mut self.held) {
+        for (ticket, effect) in std::mem::take(&mut self.held) {
+            if is_loosening(&effect) {
+                // It is nothing before it is durable, and it is not lost: its record waits for the disk as well.
+                self.held.push_back((ticket, effect));
+                continue;
+            }
             self.wiring.router.end();
             self.carry_out_without_journal(now, effect);
         }
@@ -136,8 +151,6 @@ impl<M: Machine> Shell<M> {
                 let concluded = GlobalRiskMessage::Concluded(id, OrderEnd::NotSent, reason);
                 self.wiring.router.send(Envelope::GlobalRisk(concluded));
             }
-            // A loosening is nothing before it is durable.
-            Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(..))) => {}
             effect => self.carry_out(now, effect),
         }
     }
@@ -228,6 +241,11 @@ impl<M: Machine> Shell<M> {
             router.end();
         });
     }
+}
+
+/// A loosening waits for its commit, whatever happens to the disk meanwhile.
+const fn is_loosening(effect: &Effect) -> bool {
+    matches!(effect, Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(..))))
 }
 
 impl<M: Machine> Actor for Shell<M> {

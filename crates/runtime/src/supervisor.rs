@@ -171,8 +171,7 @@ impl Supervisor {
     fn begin_life(&mut self) -> Result<(), Fatal> {
         self.generation += 1;
         let wiring = &self.plan.wiring;
-        wiring.latch.tighten(Permission::Nothing);
-        wiring.latch.begin_executor_generation();
+        wiring.latch.begin_executor_generation(Permission::Nothing);
         wiring.pongs.clear();
         let life = (self.plan.spawn)(self.generation, &self.failed)?;
         let router = &self.plan.wiring.router;
@@ -196,8 +195,8 @@ impl Supervisor {
         if !current {
             return true; // A death of an earlier life, which has ended already.
         }
-        // Tightening first: whatever is queued for the exchange is void from here on.
-        self.plan.wiring.latch.tighten(Permission::Nothing);
+        // Tightening first: whatever is queued for the exchange is void from here on, and nothing of the old life can undo it.
+        self.plan.wiring.latch.begin_executor_generation(Permission::Nothing);
         let now = self.plan.wiring.clock.monotonic_ms();
         let record = self.records.entry(report.actor).or_default();
         record.deaths_ms.retain(|at| now.saturating_sub(*at) < INTENSITY_WINDOW_MS);
@@ -253,7 +252,7 @@ impl Supervisor {
     }
 
     fn fatal(&mut self, fatal: &Fatal) -> bool {
-        self.plan.wiring.latch.tighten(Permission::Nothing);
+        self.plan.wiring.latch.begin_executor_generation(Permission::Nothing);
         tracing::error!(%fatal, "the process must end");
         (self.plan.on_fatal)(fatal);
         false
@@ -360,7 +359,7 @@ impl Supervisor {
         save_strategies(&wiring);
         wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::Save));
         self.drain();
-        wiring.latch.tighten(Permission::Nothing);
+        wiring.latch.begin_executor_generation(Permission::Nothing);
         self.end_life();
     }
 

@@ -32,6 +32,8 @@ pub struct GlobalRisk {
     restrictions: Restrictions,
     gate: Gate,
     latch: SafetyLatch,
+    /// The life that this machine belongs to: it loosens the latch in no other.
+    generation: u64,
     instruments: BTreeMap<Symbol, Instrument>,
     members: BTreeMap<InstanceId, (InstanceIndex, FamilyIndex)>,
     families: usize,
@@ -62,6 +64,7 @@ impl GlobalRisk {
             ledger: Ledger::new(setup.currency.clone(), &setup.ledger_setups(), state.ledger.clone()),
             restrictions: Restrictions::new(state.restrictions.iter().cloned()),
             gate: Gate::new(setup.limits.clone()),
+            generation: latch.executor_generation(),
             latch,
             instruments,
             members,
@@ -254,7 +257,7 @@ impl GlobalRisk {
         {
             self.restrictions.raise(Restriction { permission: to, since: now, ..lifted });
         }
-        self.latch.loosen_after_commit(self.restrictions.global_permission());
+        self.latch.loosen_after_commit(self.restrictions.global_permission(), self.generation);
     }
 
     fn alert(

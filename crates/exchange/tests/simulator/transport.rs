@@ -163,7 +163,7 @@ fn an_order_that_is_not_released_sends_not_one_byte() {
         let mut desk = Desk::new();
         let stale = desk.buy(None, "60000".parse().unwrap(), NOW);
         desk.latch.tighten(Permission::GuardedExits);
-        desk.latch.loosen_after_commit(Permission::All);
+        desk.latch.loosen_after_commit(Permission::All, desk.latch.executor_generation());
         let old = desk.buy(None, "60000".parse().unwrap(), NOW - domain::Millis::from_secs(6));
         for (order, reason) in [(stale, ReasonCode::ApprovalStale), (old, ReasonCode::ApprovalExpired)] {
             let outcome = account.submit(order, &desk.latch).await;
