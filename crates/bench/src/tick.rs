@@ -181,7 +181,7 @@ impl Outside for Alone {
                 let Ok(released) = order.release(&self.latch, now) else { return };
                 self.mode.stamp();
                 let (fill, report) = self.mode.filled(released.spec(), now);
-                let answer = ExecutorMessage::Submitted(SubmitResult::Accepted(Box::new(report.clone())));
+                let answer = ExecutorMessage::Submitted(SubmitResult::Accepted(vec![report.clone()], Vec::new()));
                 let events = [ExecutionEvent::Fill(fill), ExecutionEvent::Report(report)];
                 inbox.extend(events.map(|event| Envelope::Executor(ExecutorMessage::Execution(Box::new(event)))));
                 inbox.push_back(Envelope::Executor(answer));

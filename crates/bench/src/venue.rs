@@ -113,7 +113,7 @@ impl Exchange for Socket {
         for event in [ExecutionEvent::Fill(fill), ExecutionEvent::Report(report.clone())] {
             self.router.send(Envelope::Executor(ExecutorMessage::Execution(Box::new(event))));
         }
-        ready(SubmitOutcome::Accepted(report, Vec::new()))
+        ready(SubmitOutcome::Accepted(vec![report], Vec::new()))
     }
 
     fn cancel(&self, _: &Symbol, _: &ClientOrderId) -> LocalFuture<CancelOutcome> {

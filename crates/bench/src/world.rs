@@ -37,6 +37,7 @@ pub(crate) fn instrument() -> Instrument {
         quantity_max: known("9000"),
         notional_min: known("5"),
         order_types: vec![OrderType::Market, OrderType::Limit],
+        filters: domain::Filters::default(),
     }
 }
 
@@ -121,6 +122,7 @@ pub(crate) fn order(sequence: u64, side: Side, quantity: Quantity) -> OrderSpec 
         stop_price: None,
         time_in_force: TimeInForce::Gtc,
         reason: ReasonCode::EntrySignal,
+        oco: None,
     }
 }
 

@@ -71,6 +71,53 @@ pub struct Instrument {
     pub notional_min: Notional,
     /// The order types that the exchange takes on this symbol.
     pub order_types: Vec<OrderType>,
+    /// The rules that few orders meet.
+    #[serde(default)]
+    pub filters: Filters,
+}
+
+/// The rules of one symbol beyond steps and smallest sizes. Zero means that the exchange has no such rule.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filters {
+    /// Lowest price of an order, in quote units.
+    pub price_min: Decimal,
+    /// Highest price of an order, in quote units.
+    pub price_max: Decimal,
+    /// A buy's price is at least the reference price times this.
+    pub bid_multiplier_down: Decimal,
+    /// A buy's price is at most the reference price times this.
+    pub bid_multiplier_up: Decimal,
+    /// A sell's price is at least the reference price times this.
+    pub ask_multiplier_down: Decimal,
+    /// A sell's price is at most the reference price times this.
+    pub ask_multiplier_up: Decimal,
+    /// The reference price is the average of so many minutes; 0 is the last price.
+    pub average_price_minutes: u32,
+    /// Market orders: quantities are multiples of this as well, in base units.
+    pub market_step_size: Decimal,
+    /// Market orders: smallest quantity, in base units.
+    pub market_quantity_min: Quantity,
+    /// Market orders: largest quantity, in base units.
+    pub market_quantity_max: Quantity,
+    /// Largest price x quantity of an order, in quote units.
+    pub notional_max: Notional,
+    /// Whether `notional_min` binds market orders.
+    pub notional_min_binds_market: bool,
+    /// Open orders of the account on the symbol.
+    pub orders_max: u32,
+    /// Open orders with a trigger of the account on the symbol: stop-loss and take-profit.
+    pub algo_orders_max: u32,
+    /// Open order lists of the account on the symbol.
+    pub order_lists_max: u32,
+    /// Largest holding of the base asset, open buys included, in base units.
+    pub position_max: Quantity,
+    /// Whether the exchange takes one-cancels-the-other lists on the symbol.
+    pub oco_allowed: bool,
+    /// Decimals of a quantity; 0 where it was not told.
+    pub base_precision: u32,
+    /// Decimals of a quote amount; 0 where it was not told.
+    pub quote_precision: u32,
 }
 
 /// Why a quantity and a price make no order on an instrument.
@@ -143,6 +190,7 @@ mod tests {
             quantity_max: "9000".parse().unwrap(),
             notional_min: "5".parse().unwrap(),
             order_types: vec![OrderType::Market],
+            filters: Filters::default(),
         }
     }
 

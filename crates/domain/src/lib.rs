@@ -18,7 +18,7 @@ pub use alert::{Alert, Severity};
 pub use ids::{
     Asset, BootNumber, ClientOrderId, CorrelationId, ExchangeOrderId, FamilyId, InstanceId, OwnOrderId, Symbol, TradeId,
 };
-pub use instrument::{Instrument, SymbolStatus};
+pub use instrument::{Filters, Instrument, SymbolStatus};
 pub use market::{Candle, Interval, MarketEvent, MarketInputError, Quote, Trade};
 pub use mode::TradingMode;
 pub use money::{MoneyError, Notional, Price, Quantity, Ratio};

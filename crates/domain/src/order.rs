@@ -156,6 +156,10 @@ pub struct OrderSpec {
     pub time_in_force: TimeInForce,
     /// Why it is sent.
     pub reason: ReasonCode,
+    /// The other leg of the one-cancels-the-other list that it is part of: the two reserve one quantity, and where one
+    /// fills, the other ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oco: Option<ClientOrderId>,
 }
 
 /// Where the exchange says an order is. An unknown word is kept as it came and counts as open.

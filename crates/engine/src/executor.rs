@@ -155,10 +155,14 @@ impl Executor {
                 let reason = ReasonCode::ExchangeRejected;
                 effects.send(tell(GlobalRiskMessage::Concluded(id, OrderEnd::Rejected, reason)));
             }
-            SubmitResult::Accepted(report) => {
-                self.acknowledge(&report);
-                let event = Box::new(domain::ExecutionEvent::Report(*report));
-                effects.send(tell(GlobalRiskMessage::Execution(event)));
+            SubmitResult::Accepted(reports, fills) => {
+                for fill in fills {
+                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(domain::ExecutionEvent::Fill(fill)))));
+                }
+                for report in reports {
+                    self.acknowledge(&report);
+                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(domain::ExecutionEvent::Report(report)))));
+                }
             }
             SubmitResult::Unknown(id, _) => {
                 if let Some(in_flight) = self.in_flight.get_mut(&id).filter(|order| !order.acknowledged) {

@@ -273,8 +273,8 @@ pub enum Command {
 pub enum SubmitResult {
     /// It did not leave.
     NotSent(ClientOrderId, ReasonCode),
-    /// The exchange took it.
-    Accepted(Box<OrderReport>),
+    /// The exchange took it: one report for each leg, and the fills that its answer told, in order.
+    Accepted(Vec<OrderReport>, Vec<Fill>),
     /// The exchange refused it.
     Refused(ClientOrderId, String),
     /// Nobody knows.

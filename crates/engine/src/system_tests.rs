@@ -31,6 +31,7 @@ pub(crate) fn instrument() -> Instrument {
         quantity_max: "9000".parse().unwrap(),
         notional_min: "5".parse().unwrap(),
         order_types: vec![OrderType::Market, OrderType::Limit],
+        filters: domain::Filters::default(),
     }
 }
 
@@ -124,7 +125,7 @@ impl Exchange {
         match self.answer {
             Answer::Fill => {
                 let fill = self.fill(&spec, now);
-                submitted(SubmitResult::Accepted(Box::new(self.report(&id, now).unwrap())));
+                submitted(SubmitResult::Accepted(vec![self.report(&id, now).unwrap()], Vec::new()));
                 inbox.push_back(Envelope::Executor(ExecutorMessage::Execution(Box::new(ExecutionEvent::Fill(fill)))));
             }
             Answer::UnknownThenFilled => {

@@ -60,8 +60,8 @@ pub struct RequestError {
 pub enum SubmitOutcome {
     /// It did not leave the process: the latch or the expiry stopped it at the last moment.
     NotReleased(NotReleased),
-    /// It left, and the exchange took it. Fills that the answer told are in order.
-    Accepted(OrderReport, Vec<Fill>),
+    /// It left, and the exchange took it: one report for each leg. Fills that the answer told are in order.
+    Accepted(Vec<OrderReport>, Vec<Fill>),
     /// It left, and the exchange refused it: nothing happened.
     Refused(RequestError),
     /// It left, or may have: its fate must be asked for.

@@ -416,6 +416,7 @@ pub(crate) mod tests {
             quantity_max: "9000".parse().unwrap(),
             notional_min: "5".parse().unwrap(),
             order_types: vec![OrderType::Market],
+            filters: domain::Filters::default(),
         }
     }
 

@@ -257,6 +257,7 @@ pub(crate) mod tests {
             stop_price: None,
             time_in_force: TimeInForce::Gtc,
             reason: ReasonCode::EntrySignal,
+            oco: None,
         }
     }
 

@@ -129,6 +129,7 @@ impl Gate {
             stop_price: None,
             time_in_force: TimeInForce::Gtc,
             reason: entry.reason,
+            oco: None,
         })
     }
 
@@ -297,6 +298,7 @@ fn exit_order(
         stop_price: None,
         time_in_force: TimeInForce::Gtc,
         reason: exit.reason(),
+        oco: None,
     })
 }
 

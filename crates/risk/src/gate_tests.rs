@@ -32,6 +32,7 @@ fn instrument() -> Instrument {
         quantity_max: "9000".parse().unwrap(),
         notional_min: "5".parse().unwrap(),
         order_types: vec![OrderType::Market, OrderType::Limit],
+        filters: domain::Filters::default(),
     }
 }
 

@@ -208,6 +208,7 @@ pub const fn permits(permission: Permission, purpose: Purpose) -> bool {
 #[derive(Debug)]
 pub struct ApprovedOrder {
     spec: OrderSpec,
+    oco_leg: Option<Box<OrderSpec>>,
     protection: Option<Protection>,
     correlation_id: CorrelationId,
     expires_at: Timestamp,
@@ -224,13 +225,25 @@ impl ApprovedOrder {
         latch: &SafetyLatch,
     ) -> Self {
         let (epoch, executor_generation) = (latch.epoch(), latch.executor_generation());
-        Self { spec, protection, correlation_id, expires_at, epoch, executor_generation }
+        Self { spec, oco_leg: None, protection, correlation_id, expires_at, epoch, executor_generation }
+    }
+
+    /// The same with its other leg: both leave in one request, as a one-cancels-the-other list.
+    #[expect(dead_code, reason = "the gate makes lists once protection rests on the exchange")]
+    pub(crate) fn with_oco_leg(self, leg: OrderSpec) -> Self {
+        Self { oco_leg: Some(Box::new(leg)), ..self }
     }
 
     /// The order.
     #[must_use]
     pub const fn spec(&self) -> &OrderSpec {
         &self.spec
+    }
+
+    /// The other leg, where both leave in one request as a one-cancels-the-other list. Of the two, `spec` is the stop.
+    #[must_use]
+    pub fn oco_leg(&self) -> Option<&OrderSpec> {
+        self.oco_leg.as_deref()
     }
 
     /// The exit that guards what fills, for an entry.
@@ -269,6 +282,7 @@ impl ApprovedOrder {
         } else {
             return Ok(ReleasedOrder {
                 spec: self.spec,
+                oco_leg: self.oco_leg,
                 correlation_id: self.correlation_id,
                 expires_at: self.expires_at,
             });
@@ -290,6 +304,7 @@ pub struct NotReleased {
 #[derive(Debug)]
 pub struct ReleasedOrder {
     spec: OrderSpec,
+    oco_leg: Option<Box<OrderSpec>>,
     correlation_id: CorrelationId,
     expires_at: Timestamp,
 }
@@ -299,6 +314,12 @@ impl ReleasedOrder {
     #[must_use]
     pub const fn spec(&self) -> &OrderSpec {
         &self.spec
+    }
+
+    /// The other leg, where both leave in one request as a one-cancels-the-other list.
+    #[must_use]
+    pub fn oco_leg(&self) -> Option<&OrderSpec> {
+        self.oco_leg.as_deref()
     }
 
     /// The event that caused it.

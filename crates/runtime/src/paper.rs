@@ -125,7 +125,7 @@ impl PaperAccount {
         match self.model.place(&self.account, &new, now, &mut self.events) {
             Ok(view) => {
                 self.tell(told);
-                SubmitOutcome::Accepted(report(&view), Vec::new())
+                SubmitOutcome::Accepted(vec![report(&view)], Vec::new())
             }
             Err(refusal) => SubmitOutcome::Refused(refused("place an order", &refusal)),
         }

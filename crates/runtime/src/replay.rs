@@ -101,7 +101,7 @@ impl ReplayWorld<'_> {
 pub fn submit_result(outcome: SubmitOutcome, id: domain::ClientOrderId) -> SubmitResult {
     match outcome {
         SubmitOutcome::NotReleased(not) => SubmitResult::NotSent(id, not.reason),
-        SubmitOutcome::Accepted(report, _) => SubmitResult::Accepted(Box::new(report)),
+        SubmitOutcome::Accepted(reports, fills) => SubmitResult::Accepted(reports, fills),
         SubmitOutcome::Refused(error) => SubmitResult::Refused(id, error.to_string()),
         SubmitOutcome::Unknown(error) => SubmitResult::Unknown(id, error.to_string()),
     }

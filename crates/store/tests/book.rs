@@ -26,6 +26,7 @@ fn instrument() -> Instrument {
         quantity_max: "9000".parse().unwrap(),
         notional_min: "5".parse().unwrap(),
         order_types: vec![OrderType::Market],
+        filters: domain::Filters::default(),
     }
 }
 
@@ -77,6 +78,7 @@ fn trade(ledger: &mut Ledger) -> Vec<Write> {
         stop_price: None,
         time_in_force: TimeInForce::Gtc,
         reason: ReasonCode::EntrySignal,
+        oco: None,
     };
     let order = Box::new(ledger.intend(spec.clone(), CorrelationId(7), Timestamp::from_millis(5)).clone());
     let protection = Some(Protection { stop: "45000".parse().unwrap(), take_profit: None });

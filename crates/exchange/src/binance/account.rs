@@ -127,7 +127,7 @@ impl Inner {
         match read() {
             Ok((report, fills)) => {
                 self.ids.borrow_mut().remember(&report);
-                SubmitOutcome::Accepted(report, fills)
+                SubmitOutcome::Accepted(vec![report], fills)
             }
             Err(error) => SubmitOutcome::Unknown(RequestError { kind: RequestErrorKind::Unknown, ..error }),
         }

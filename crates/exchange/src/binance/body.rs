@@ -190,6 +190,7 @@ mod tests {
             stop_price: stop_price.map(parsed),
             time_in_force: TimeInForce::Ioc,
             reason: ReasonCode::EntrySignal,
+            oco: None,
         }
     }
 

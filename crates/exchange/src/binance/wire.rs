@@ -166,6 +166,7 @@ impl SymbolWire {
             quantity_max,
             notional_min: Notional::new(notional_min).map_err(|error| bad("minNotional", error))?,
             order_types: self.order_types.iter().filter_map(|word| order_type(word)).collect(),
+            filters: domain::Filters::default(),
         })
     }
 }

@@ -89,6 +89,7 @@ impl Desk {
             quantity_max: "9000".parse().unwrap(),
             notional_min: "5".parse().unwrap(),
             order_types: vec![OrderType::Market, OrderType::Limit],
+            filters: domain::Filters::default(),
         };
         Self {
             gate: Gate::new(Limits::default()),

@@ -163,7 +163,8 @@ async fn order_is_placed_found_and_canceled(credentials: Credentials) {
     let id = order.spec().client_order_id.clone();
 
     let outcome = account.submit(order, &desk.latch).await;
-    let SubmitOutcome::Accepted(report, fills) = outcome else { panic!("{outcome:?}") };
+    let SubmitOutcome::Accepted(reports, fills) = outcome else { panic!("{outcome:?}") };
+    let report = reports[0].clone();
     assert_eq!((&report.client_order_id, report.status, fills.len()), (&id, ExchangeOrderStatus::New, 0));
 
     let found = account.order(&btcusdt(), &id).await.unwrap().unwrap();
@@ -201,7 +202,8 @@ fn fills_trades_and_balances_agree() {
         let order = desk.buy(None, server.price().await, server.now());
         let id = order.spec().client_order_id.clone();
         let outcome = account.submit(order, &desk.latch).await;
-        let SubmitOutcome::Accepted(report, fills) = outcome else { panic!("{outcome:?}") };
+        let SubmitOutcome::Accepted(reports, fills) = outcome else { panic!("{outcome:?}") };
+        let report = reports[0].clone();
         assert_eq!((report.status, fills.is_empty()), (ExchangeOrderStatus::Filled, false));
         assert!(fills.iter().all(|fill| fill.client_order_id == id && fill.side == Side::Buy));
 
@@ -243,7 +245,8 @@ async fn user_stream_tells_fills(credentials: Credentials) {
     let mut desk = Desk::new();
     let order = desk.buy(None, server.price().await, server.now());
     let outcome = account.submit(order, &desk.latch).await;
-    let SubmitOutcome::Accepted(report, fills) = outcome else { panic!("{outcome:?}") };
+    let SubmitOutcome::Accepted(reports, fills) = outcome else { panic!("{outcome:?}") };
+    let report = reports[0].clone();
     let is_end = |event: &ExecutionEvent| matches!(event, ExecutionEvent::Report(r) if r.status == report.status);
     until(|| executions.borrow().iter().any(is_end).then_some(())).await;
     let told: Vec<_> = executions

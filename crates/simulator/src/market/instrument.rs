@@ -29,6 +29,7 @@ pub(super) fn instrument(symbol: &Symbol, scale: Scale) -> Instrument {
             OrderType::TakeProfit,
             OrderType::TakeProfitLimit,
         ],
+        filters: domain::Filters::default(),
     }
 }
 

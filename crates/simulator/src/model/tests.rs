@@ -51,6 +51,7 @@ fn instrument() -> Instrument {
             OrderType::TakeProfit,
             OrderType::TakeProfitLimit,
         ],
+        filters: domain::Filters::default(),
     }
 }
 
