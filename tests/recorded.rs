@@ -38,6 +38,7 @@ fn setup(symbols: &[&str]) -> Setup {
         capital: "50000".parse().unwrap(),
         symbols: symbols.iter().map(|symbol| symbol.parse().unwrap()).collect(),
         entry_size: "0.15".parse().unwrap(),
+        protection: risk::ProtectionStyle::Local,
         strategy: serde_json::from_str(strategy).unwrap(),
     };
     Setup {

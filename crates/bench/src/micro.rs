@@ -80,7 +80,11 @@ fn gate(samples: usize) -> Vec<Row> {
         side: Side::Buy,
         quantity: known("0.1"),
         limit: None,
-        protection: Protection { stop: known("49000"), take_profit: Some(known("52000")) },
+        protection: Protection {
+            stop: known("49000"),
+            take_profit: Some(known("52000")),
+            style: risk::ProtectionStyle::Local,
+        },
         reason: ReasonCode::EntrySignal,
         correlation_id: CorrelationId(1),
     });

@@ -46,6 +46,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         order_notional_max: known("1000000000"),
         order_quantity_max: known("1000000000"),
+        stop_limit_slack: Limits::default().stop_limit_slack,
         price_collar: Ratio::from_percent(5),
         position_notional_max: known("1000000000"),
         exposure_notional_max: known("1000000000"),
@@ -77,6 +78,7 @@ pub(crate) fn instance(
         capital: known("10000000"),
         symbols: symbols.iter().map(|symbol| known(symbol)).collect(),
         entry_size: known(entry_size),
+        protection: risk::ProtectionStyle::Local,
         strategy,
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn position(symbol: &str, quantity: &str, value: &str) -> PositionSta
         unrealized: n("-1.001"),
         stop: "49000".parse().ok(),
         take_profit: None,
+        resting: quantity.parse().unwrap(),
         dust: false,
         opened_at: Some(Timestamp::from_millis(NOW.as_millis() - 185_000)),
     }

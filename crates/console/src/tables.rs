@@ -191,6 +191,7 @@ pub fn positions(rows: &[PositionStatus], now: Option<Timestamp>) -> String {
             money(one.unrealized),
             if one.dust { "dust".to_owned() } else { one.stop.map_or_else(|| "NONE".to_owned(), price) },
             optional(one.take_profit, price),
+            if one.resting.is_zero() { "-".to_owned() } else { quantity(one.resting) },
             optional(one.opened_at, |time| moment(time, now)),
         ]
     };
@@ -204,6 +205,7 @@ pub fn positions(rows: &[PositionStatus], now: Option<Timestamp>) -> String {
         ">unrealized",
         ">stop",
         ">take profit",
+        ">resting",
         "opened",
     ];
     page(&header, rows.iter().map(row).collect(), "no positions")

@@ -138,6 +138,13 @@ impl Instrument {
         quantity.floor_to(self.step_size).normalized()
     }
 
+    /// The quantity of an exit: rounded down to the step, and no more than one order may have. The rest exits later.
+    #[must_use]
+    pub fn round_exit(&self, quantity: Quantity) -> Quantity {
+        let max = if self.quantity_max.is_positive() { quantity.min(self.quantity_max) } else { quantity };
+        self.round_quantity(max)
+    }
+
     /// A limit price rounded to the tick on the safe side: a buy down, a sell up.
     #[must_use]
     pub fn round_price(&self, side: Side, price: Price) -> Option<Price> {

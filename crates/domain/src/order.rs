@@ -76,6 +76,12 @@ impl OrderType {
         matches!(self, Self::Limit | Self::LimitMaker | Self::StopLossLimit | Self::TakeProfitLimit)
     }
 
+    /// Whether it waits on the exchange for a price of its own, instead of trading at once.
+    #[must_use]
+    pub const fn rests(self) -> bool {
+        !matches!(self, Self::Market)
+    }
+
     /// Whether `stop_price` is needed.
     #[must_use]
     pub const fn has_trigger(self) -> bool {

@@ -98,7 +98,13 @@ reason_codes! {
     NothingToExit => "NOTHING_TO_EXIT",
     /// An entry came without a valid protective exit.
     ProtectionInvalid => "PROTECTION_INVALID",
-    /// The exchange's address of the order type does not take it on this symbol.
+    /// The exchange takes no more orders with a trigger on this symbol: nothing could guard what the entry fills.
+    NoProtectionSlot => "NO_PROTECTION_SLOT",
+    /// The exchange took no protective exit: the position is watched by the service alone.
+    ProtectionRefused => "PROTECTION_REFUSED",
+    /// A protective exit did not fill in time after its price was reached: it is replaced by a market order.
+    ProtectionEscalated => "PROTECTION_ESCALATED",
+    /// The exchange does not take the order type on this symbol.
     OrderTypeUnsupported => "ORDER_TYPE_UNSUPPORTED",
     /// The approval was older than its validity when it came to be sent.
     ApprovalExpired => "APPROVAL_EXPIRED",

@@ -18,6 +18,9 @@ pub enum Effect {
     Submit(Box<ApprovedOrder>),
     /// Withdraw an order from the exchange.
     Cancel(Symbol, ClientOrderId),
+    /// Withdraw a protective exit from the exchange, within a sequence that replaces it or closes its position. Not
+    /// before the sequence is durable, unless the journal fails.
+    CancelProtection(Symbol, ClientOrderId),
     /// Ask the exchange for an order; the answer comes as `ExecutorMessage::Queried`.
     QueryOrder(Symbol, ClientOrderId),
     /// Gather what the exchange says; the answer comes as `ReconcilerMessage::Snapshot`.
@@ -85,6 +88,11 @@ impl Effects {
     /// Adds one.
     pub fn push(&mut self, effect: Effect) {
         self.0.push(effect);
+    }
+
+    /// Adds some.
+    pub fn push_all(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        self.0.extend(effects);
     }
 
     /// Tells another actor.

@@ -3,16 +3,22 @@
 //! It must never send an order twice, forget one whose fate is unknown, or leave a position without its guard: guards
 //! belong here and not to strategies, so that a failed strategy does not take its stop along.
 
+mod guard;
+
 use std::collections::BTreeMap;
 
-use domain::{ClientOrderId, CorrelationId, ExitKind, InstanceId, Millis, Price, ReasonCode, Symbol, Timestamp};
-use ledger::{OrderEnd, Position};
-use risk::{ApprovedOrder, ExitIntent, OrderIntent, Protection};
-
-use crate::message::{
-    ActorId, Envelope, ExecutorMessage, GlobalRiskMessage, HealthMessage, PositionUpdate, SubmitResult,
+use domain::{
+    Alert, ClientOrderId, CorrelationId, ExecutionEvent, InstanceId, Millis, OrderReport, OrderSpec, Price, ReasonCode,
+    Scope, Severity, Symbol, Timestamp,
 };
-use crate::record::Record;
+use ledger::OrderEnd;
+use risk::{ApprovedOrder, Protection};
+
+use self::guard::Guard;
+pub use self::guard::{ESCALATION, Sequence};
+use crate::message::{
+    ActorId, Envelope, ExecutorMessage, GlobalRiskMessage, HealthMessage, PositionUpdate, RestingExit, SubmitResult,
+};
 use crate::{BookState, Effect, Effects, Setup};
 
 /// How long after its validity an order that the exchange does not know is given up, in exchange time.
@@ -24,22 +30,14 @@ const SILENCE_MAX: Millis = Millis::from_secs(5);
 #[derive(Debug)]
 struct InFlight {
     symbol: Symbol,
+    instance: InstanceId,
+    /// The other leg, which left in the same request.
+    oco: Option<ClientOrderId>,
     expires_at: Timestamp,
     asked_at: Timestamp,
     /// Only what the exchange has not acknowledged is asked for again and again.
     acknowledged: bool,
     unknown: bool,
-}
-
-/// What guards one position.
-#[derive(Debug)]
-struct Guard {
-    protection: Protection,
-    position: Option<Position>,
-    /// The exit is on its way; it is not sent twice.
-    exiting: bool,
-    /// The entry that brought the guard is at work.
-    entry: Option<ClientOrderId>,
 }
 
 /// The Executor machine.
@@ -50,30 +48,38 @@ pub struct Executor {
     marks: BTreeMap<Symbol, Price>,
 }
 
+fn in_flight(spec: &OrderSpec, expires_at: Timestamp, asked_at: Timestamp, unknown: bool) -> InFlight {
+    InFlight {
+        symbol: spec.symbol.clone(),
+        instance: spec.instance.clone(),
+        oco: spec.oco.clone(),
+        expires_at,
+        asked_at,
+        acknowledged: false,
+        unknown,
+    }
+}
+
+fn tell(message: GlobalRiskMessage) -> Envelope {
+    Envelope::GlobalRisk(message)
+}
+
 impl Executor {
     /// The machine, continued from `state`: every order that is not done is asked for, every guard stands again.
     #[must_use]
     pub fn new(setup: &Setup, state: &BookState) -> Self {
         let mut executor = Self::default();
         for order in state.ledger.orders.iter().filter(|order| !order.is_done()) {
-            let in_flight = InFlight {
-                symbol: order.spec.symbol.clone(),
-                expires_at: order.intended_at + setup.limits.approval_validity_ms,
-                asked_at: Timestamp::EPOCH,
-                acknowledged: false,
-                unknown: true,
-            };
+            let expires_at = order.intended_at + setup.limits.approval_validity_ms;
+            let in_flight = in_flight(&order.spec, expires_at, Timestamp::EPOCH, true);
             executor.in_flight.insert(order.id().clone(), in_flight);
         }
-        for (instance, symbol, protection) in &state.protections {
-            let position = state
-                .ledger
-                .instances
-                .iter()
-                .find(|book| book.id == *instance)
-                .and_then(|book| book.position(symbol).cloned());
-            let guard = Guard { protection: *protection, position, exiting: false, entry: None };
-            executor.guards.entry(symbol.clone()).or_default().insert(instance.clone(), guard);
+        for saved in &state.protections {
+            let book = state.ledger.instances.iter().find(|book| book.id == saved.instance);
+            let position = book.and_then(|book| book.position(&saved.symbol).cloned());
+            let guard = Guard::new(saved.instance.clone(), saved.symbol.clone(), saved.protection)
+                .restored(position, saved.sequence.clone());
+            executor.guards.entry(saved.symbol.clone()).or_default().insert(saved.instance.clone(), guard);
         }
         executor
     }
@@ -90,91 +96,147 @@ impl Executor {
         Some(self.guards.get(symbol)?.get(instance)?.protection)
     }
 
+    /// What rests on the exchange for the position of `instance` on `symbol`.
+    #[must_use]
+    pub fn resting(&self, instance: &InstanceId, symbol: &Symbol) -> &[RestingExit] {
+        self.guards.get(symbol).and_then(|guards| guards.get(instance)).map_or(&[], Guard::resting)
+    }
+
     /// Handles one message.
     pub fn handle(&mut self, now: Timestamp, message: ExecutorMessage, effects: &mut Effects) {
         match message {
             ExecutorMessage::Mark { symbol, price, correlation_id } => {
-                self.mark(&symbol, price, correlation_id, effects);
+                self.mark(now, &symbol, price, correlation_id, effects);
             }
             ExecutorMessage::Approved(order) => self.approved(now, order, effects),
             ExecutorMessage::Cancel(symbol, id) => effects.push(Effect::Cancel(symbol, id)),
             ExecutorMessage::Submitted(result) => self.submitted(now, result, effects),
             ExecutorMessage::Execution(event) => {
-                if let domain::ExecutionEvent::Report(report) = &*event {
+                if let ExecutionEvent::Report(report) = &*event {
                     self.acknowledge(report);
                 }
-                effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Execution(event)));
+                effects.send(tell(GlobalRiskMessage::Execution(event)));
             }
             ExecutorMessage::Queried(symbol, id, answer) => self.queried(now, &symbol, &id, answer, effects),
             ExecutorMessage::Position(update) => self.position(now, *update, effects),
-            ExecutorMessage::Refused(instance, symbol, _) => {
-                if let Some(guard) = self.guard(&symbol, &instance) {
-                    guard.exiting = false;
-                }
+            ExecutorMessage::ExitRefused(instance, symbol, _) => {
+                self.on_guard(now, &instance, &symbol, effects, |guard, effects| guard.exit_refused(now, effects));
+            }
+            ExecutorMessage::ProtectionRefused(instance, symbol, reason) => {
+                self.on_guard(now, &instance, &symbol, effects, |guard, _| guard.protection_refused(now, reason));
+            }
+            ExecutorMessage::Close(exit) => {
+                let (instance, symbol) = (exit.instance().clone(), exit.symbol().clone());
+                self.on_guard(now, &instance, &symbol, effects, |guard, effects| guard.close(&exit, now, effects));
             }
             ExecutorMessage::Cycle(cycle) => {
                 self.ask_for_silent(now, effects);
+                for (symbol, guards) in &mut self.guards {
+                    let mark = self.marks.get(symbol).copied();
+                    guards.values_mut().for_each(|guard| guard.tend(now, mark, effects));
+                }
                 effects.send(Envelope::HealthMonitor(HealthMessage::Heartbeat(cycle)));
             }
         }
     }
 
-    fn guard(&mut self, symbol: &Symbol, instance: &InstanceId) -> Option<&mut Guard> {
-        self.guards.get_mut(symbol)?.get_mut(instance)
+    /// Something happened to a guard: it takes it in and does what is to be done then.
+    fn on_guard(
+        &mut self,
+        now: Timestamp,
+        instance: &InstanceId,
+        symbol: &Symbol,
+        effects: &mut Effects,
+        happened: impl FnOnce(&mut Guard, &mut Effects),
+    ) {
+        let mark = self.marks.get(symbol).copied();
+        if let Some(guard) = self.guards.get_mut(symbol).and_then(|guards| guards.get_mut(instance)) {
+            happened(guard, effects);
+            guard.tend(now, mark, effects);
+        }
     }
 
     fn approved(&mut self, now: Timestamp, order: Box<ApprovedOrder>, effects: &mut Effects) {
         let spec = order.spec();
         if let Some(protection) = order.protection() {
-            let (instance, symbol, entry) = (&spec.instance, &spec.symbol, Some(spec.client_order_id.clone()));
+            let (instance, symbol) = (&spec.instance, &spec.symbol);
             let guards = self.guards.entry(symbol.clone()).or_default();
-            let position = guards.get(instance).and_then(|guard| guard.position.clone());
-            guards.insert(instance.clone(), Guard { protection, position, exiting: false, entry });
+            let new = || Guard::new(instance.clone(), symbol.clone(), protection);
+            guards.entry(instance.clone()).or_insert_with(new).begin(protection, spec.client_order_id.clone());
         }
-        let in_flight = InFlight {
-            symbol: spec.symbol.clone(),
-            expires_at: order.expires_at(),
-            asked_at: now,
-            acknowledged: false,
-            unknown: false,
-        };
-        self.in_flight.insert(spec.client_order_id.clone(), in_flight);
-        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Released(spec.client_order_id.clone())));
+        for leg in [Some(spec), order.oco_leg()].into_iter().flatten() {
+            let in_flight = in_flight(leg, order.expires_at(), now, false);
+            self.in_flight.insert(leg.client_order_id.clone(), in_flight);
+            effects.send(tell(GlobalRiskMessage::Released(leg.client_order_id.clone())));
+        }
         effects.push(Effect::Submit(order));
     }
 
+    /// The order and the other leg of its list: what becomes of the request becomes of both.
+    fn legs(&self, id: ClientOrderId) -> Vec<ClientOrderId> {
+        let other = self.in_flight.get(&id).and_then(|order| order.oco.clone());
+        std::iter::once(id).chain(other).collect()
+    }
+
     fn submitted(&mut self, now: Timestamp, result: SubmitResult, effects: &mut Effects) {
-        let tell = |message| Envelope::GlobalRisk(message);
         match result {
-            SubmitResult::NotSent(id, reason) => {
-                self.in_flight.remove(&id);
-                effects.send(tell(GlobalRiskMessage::Concluded(id, OrderEnd::NotSent, reason)));
-            }
-            SubmitResult::Refused(id, _) => {
-                self.in_flight.remove(&id);
-                let reason = ReasonCode::ExchangeRejected;
-                effects.send(tell(GlobalRiskMessage::Concluded(id, OrderEnd::Rejected, reason)));
+            SubmitResult::NotSent(id, reason) => self.conclude(id, OrderEnd::NotSent, reason, effects),
+            SubmitResult::Refused(id, detail) => {
+                self.tell_refused_protection(now, &id, &detail, effects);
+                self.conclude(id, OrderEnd::Rejected, ReasonCode::ExchangeRejected, effects);
             }
             SubmitResult::Accepted(reports, fills) => {
                 for fill in fills {
-                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(domain::ExecutionEvent::Fill(fill)))));
+                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(ExecutionEvent::Fill(fill)))));
                 }
                 for report in reports {
                     self.acknowledge(&report);
-                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(domain::ExecutionEvent::Report(report)))));
+                    effects.send(tell(GlobalRiskMessage::Execution(Box::new(ExecutionEvent::Report(report)))));
                 }
             }
             SubmitResult::Unknown(id, _) => {
-                if let Some(in_flight) = self.in_flight.get_mut(&id).filter(|order| !order.acknowledged) {
-                    (in_flight.unknown, in_flight.asked_at) = (true, now);
-                    effects.push(Effect::QueryOrder(in_flight.symbol.clone(), id.clone()));
+                for id in self.legs(id) {
+                    if let Some(in_flight) = self.in_flight.get_mut(&id).filter(|order| !order.acknowledged) {
+                        (in_flight.unknown, in_flight.asked_at) = (true, now);
+                        effects.push(Effect::QueryOrder(in_flight.symbol.clone(), id.clone()));
+                    }
+                    effects.send(tell(GlobalRiskMessage::OutcomeUnknown(id)));
                 }
-                effects.send(tell(GlobalRiskMessage::OutcomeUnknown(id)));
             }
         }
     }
 
-    fn acknowledge(&mut self, report: &domain::OrderReport) {
+    fn conclude(&mut self, id: ClientOrderId, end: OrderEnd, reason: ReasonCode, effects: &mut Effects) {
+        for id in self.legs(id) {
+            self.in_flight.remove(&id);
+            effects.send(tell(GlobalRiskMessage::Concluded(id, end, reason)));
+        }
+    }
+
+    /// The exchange did not let a protective exit rest: the price is watched here, and the operator must know.
+    fn tell_refused_protection(&mut self, now: Timestamp, id: &ClientOrderId, detail: &str, effects: &mut Effects) {
+        let Some((instance, symbol)) =
+            self.in_flight.get(id).map(|order| (order.instance.clone(), order.symbol.clone()))
+        else {
+            return;
+        };
+        let Some(guard) = self.guards.get_mut(&symbol).and_then(|guards| guards.get_mut(&instance)) else { return };
+        if !guard.resting().iter().any(|exit| exit.id == *id) {
+            return;
+        }
+        let reason = ReasonCode::ProtectionRefused;
+        guard.protection_refused(now, reason);
+        let text = format!(
+            "The exchange did not take the protective exit of {instance} on {symbol}: {detail}. The price is watched by \
+             the service alone, and the exit is offered again."
+        );
+        let scope = Scope::Instance(instance);
+        let correlation_id = CorrelationId::default();
+        let alert = Alert { time: now, severity: Severity::High, reason, scope, text, correlation_id };
+        effects.alert(ActorId::Executor, alert);
+    }
+
+    fn acknowledge(&mut self, report: &OrderReport) {
         if report.status.is_final() {
             self.in_flight.remove(&report.client_order_id);
         } else if let Some(in_flight) = self.in_flight.get_mut(&report.client_order_id) {
@@ -187,14 +249,13 @@ impl Executor {
         now: Timestamp,
         symbol: &Symbol,
         id: &ClientOrderId,
-        answer: Result<Option<Box<domain::OrderReport>>, String>,
+        answer: Result<Option<Box<OrderReport>>, String>,
         effects: &mut Effects,
     ) {
         match answer {
             Ok(Some(report)) => {
                 self.acknowledge(&report);
-                let event = Box::new(domain::ExecutionEvent::Report(*report));
-                effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Execution(event)));
+                effects.send(tell(GlobalRiskMessage::Execution(Box::new(ExecutionEvent::Report(*report)))));
             }
             Ok(None) => {
                 let gone = self
@@ -204,8 +265,7 @@ impl Executor {
                 if gone {
                     self.in_flight.remove(id);
                     let (id, reason) = (id.clone(), ReasonCode::NeverArrived);
-                    let concluded = GlobalRiskMessage::Concluded(id, OrderEnd::NeverArrived, reason);
-                    effects.send(Envelope::GlobalRisk(concluded));
+                    effects.send(tell(GlobalRiskMessage::Concluded(id, OrderEnd::NeverArrived, reason)));
                 }
             }
             // It is asked again with a later cycle.
@@ -224,42 +284,31 @@ impl Executor {
 
     fn position(&mut self, now: Timestamp, update: PositionUpdate, effects: &mut Effects) {
         let (symbol, instance) = (update.position.symbol().clone(), update.position.instance().clone());
-        let update_correlation = update.correlation_id;
+        let correlation_id = update.correlation_id;
+        // The price may have passed the stop while the fill was on its way.
+        let mark = self.marks.get(&symbol).copied();
         let Some(guards) = self.guards.get_mut(&symbol) else { return };
         let Some(guard) = guards.get_mut(&instance) else { return };
-        guard.exiting = update.exit_working;
-        if update.flat && update.entry.is_none() {
+        if guard.position(update) {
+            effects.journal(now, ActorId::Executor, correlation_id, guard.cleared());
             guards.remove(&instance);
-            let record = Record::ProtectionCleared { instance, symbol };
-            effects.journal(now, ActorId::Executor, update_correlation, record);
-            return;
-        }
-        guard.entry = update.entry;
-        guard.position = (!update.flat).then_some(update.position);
-        // The price may have passed the stop while the fill was on its way.
-        if let Some(price) = self.marks.get(&symbol).copied() {
-            self.mark(&symbol, price, update_correlation, effects);
+        } else {
+            guard.tend(now, mark, effects);
         }
     }
 
-    fn mark(&mut self, symbol: &Symbol, price: Price, correlation_id: CorrelationId, effects: &mut Effects) {
+    fn mark(&mut self, now: Timestamp, symbol: &Symbol, price: Price, cause: CorrelationId, effects: &mut Effects) {
         match self.marks.get_mut(symbol) {
             Some(mark) => *mark = price,
             None => {
                 self.marks.insert(symbol.clone(), price);
             }
         }
-        let Some(guards) = self.guards.get_mut(symbol) else { return };
-        for guard in guards.values_mut().filter(|guard| !guard.exiting) {
-            let Some(position) = &guard.position else { continue };
-            let Some(closing) = position.closing_side() else { continue };
-            let Some(reason) = guard.protection.reached(closing, price) else { continue };
-            let kind = ExitKind::Protective;
-            let exit = ExitIntent::from_position(position, None, kind, reason, correlation_id);
-            if let Some(exit) = exit {
-                guard.exiting = true;
-                effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit))));
-            }
+        if let Some(guards) = self.guards.get_mut(symbol) {
+            guards.values_mut().for_each(|guard| guard.marked(now, price, cause, effects));
         }
     }
 }
+
+#[cfg(test)]
+mod protection_tests;

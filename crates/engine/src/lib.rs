@@ -19,12 +19,13 @@ pub mod strategy_machine;
 pub mod system;
 
 pub use effect::{BackfillRequest, Effect, Effects, SnapshotRequest};
+pub use executor::Sequence;
 pub use message::{
     ActorId, Command, Cycle, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage,
-    HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate, ReconcilerMessage,
+    HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate, ReconcilerMessage, RestingExit,
     StrategyMessage, SubmitResult,
 };
 pub use record::{JournalEntry, Record};
 pub use recovery::{Backfilled, Reconciled, Recovery, Reloaded};
-pub use setup::{BookState, FamilySetup, InstanceConfig, SavedStrategy, Setup};
+pub use setup::{BookState, FamilySetup, InstanceConfig, SavedProtection, SavedStrategy, Setup};
 pub use system::{Outside, System};

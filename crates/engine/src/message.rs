@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use domain::{
     Alert, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval, MarketEvent,
-    MarketInputError, Notional, OrderReport, Permission, Price, Quote, ReasonCode, Scope, Symbol, Trade,
+    MarketInputError, Notional, OrderReport, Permission, Price, Quantity, Quote, ReasonCode, Scope, Symbol, Trade,
 };
 use ledger::reconcile::{ExchangeSnapshot, Finding};
 use ledger::{Ledger, OrderEnd, Position};
-use risk::{ApprovedOrder, OrderIntent};
+use risk::{ApprovedOrder, ExitIntent, OrderIntent, ProtectIntent};
 use serde::{Deserialize, Serialize};
 
 use crate::recovery::{Backfilled, Reconciled, Recovery};
@@ -133,6 +133,21 @@ pub enum MarketDataMessage {
     Cycle(Cycle),
 }
 
+/// An order that rests on the exchange to close a position: a stop, or the target of the same list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestingExit {
+    /// Ours.
+    pub id: ClientOrderId,
+    /// The other leg of its list.
+    pub oco: Option<ClientOrderId>,
+    /// Where it triggers; a target has none.
+    pub stop_price: Option<Price>,
+    /// What it may still close, in base units.
+    pub open_quantity: Quantity,
+    /// Whether the exchange has said that it has it.
+    pub acknowledged: bool,
+}
+
 /// What a position came to, for the strategy that owns it and for the Executor that protects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionUpdate {
@@ -142,8 +157,12 @@ pub struct PositionUpdate {
     pub flat: bool,
     /// The entry order that is at work, if any.
     pub entry: Option<ClientOrderId>,
-    /// Whether an exit is at work.
+    /// Whether an exit that trades at once is at work.
     pub exit_working: bool,
+    /// What rests on the exchange to close the position.
+    pub resting: Vec<RestingExit>,
+    /// Whether exits that a strategy asks for are permitted now.
+    pub exits_permitted: bool,
     /// Equity of the instance, in the portfolio's currency.
     pub equity: Notional,
     /// The event that caused the change.
@@ -204,6 +223,8 @@ pub enum FamilyRiskMessage {
 pub enum GlobalRiskMessage {
     /// Somebody wishes to trade.
     Intent(OrderIntent),
+    /// A protective exit is to rest on the exchange.
+    Protect(ProtectIntent),
     /// Withdraw an order.
     Cancel {
         /// The market.
@@ -296,8 +317,12 @@ pub enum ExecutorMessage {
     Queried(Symbol, ClientOrderId, Result<Option<Box<OrderReport>>, String>),
     /// A position changed: guard it, or stop guarding it.
     Position(Box<PositionUpdate>),
-    /// A wish of the own (a protective exit) was refused.
-    Refused(InstanceId, Symbol, ReasonCode),
+    /// An exit was refused.
+    ExitRefused(InstanceId, Symbol, ReasonCode),
+    /// A protective exit may not rest on the exchange.
+    ProtectionRefused(InstanceId, Symbol, ReasonCode),
+    /// What rests is to be given up for this exit.
+    Close(ExitIntent),
     /// The price of a symbol.
     Mark {
         /// The market.

@@ -120,6 +120,15 @@ pub enum Record {
         /// Who or what loosened it.
         by: String,
     },
+    /// What is under way with the exits that rest for a position; `None` ends it.
+    ProtectionSequence {
+        /// Whose.
+        instance: InstanceId,
+        /// Of which market.
+        symbol: Symbol,
+        /// What.
+        sequence: Option<crate::Sequence>,
+    },
     /// A position no longer needs its guard.
     ProtectionCleared {
         /// Whose.
@@ -181,6 +190,7 @@ impl Record {
             Self::FillNotBooked { .. } => "fill_not_booked",
             Self::RestrictionRaised { .. } => "restriction_raised",
             Self::RestrictionLoosened { .. } => "restriction_loosened",
+            Self::ProtectionSequence { .. } => "protection_sequence",
             Self::ProtectionCleared { .. } => "protection_cleared",
             Self::EquitySampled { .. } => "equity_sampled",
             Self::RecoveryStep { .. } => "recovery_step",

@@ -6,7 +6,7 @@ use domain::{
     Asset, BootNumber, FamilyId, InstanceId, Instrument, Millis, Notional, Quantity, Ratio, Symbol, Timestamp,
 };
 use ledger::{InstanceSetup, LedgerState};
-use risk::{Limits, Protection, Restriction};
+use risk::{Limits, Protection, ProtectionStyle, Restriction};
 use serde::{Deserialize, Serialize};
 use strategy::StrategyConfig;
 
@@ -32,6 +32,8 @@ pub struct InstanceConfig {
     pub symbols: Vec<Symbol>,
     /// Share of its equity that one entry uses.
     pub entry_size: Ratio,
+    /// Where the exits that guard its positions live.
+    pub protection: ProtectionStyle,
     /// What it trades by.
     pub strategy: StrategyConfig,
 }
@@ -104,6 +106,19 @@ pub struct SavedStrategy {
     pub state: serde_json::Value,
 }
 
+/// What guards a position, as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedProtection {
+    /// Whose.
+    pub instance: InstanceId,
+    /// Of which market.
+    pub symbol: Symbol,
+    /// The prices.
+    pub protection: Protection,
+    /// What was under way with the exits that rest.
+    pub sequence: Option<crate::Sequence>,
+}
+
 /// The book as a start finds it (R1).
 #[derive(Debug, Clone, Default)]
 pub struct BookState {
@@ -112,7 +127,7 @@ pub struct BookState {
     /// Restrictions in force.
     pub restrictions: Vec<Restriction>,
     /// What guards the positions.
-    pub protections: Vec<(InstanceId, Symbol, Protection)>,
+    pub protections: Vec<SavedProtection>,
     /// The strategies' states.
     pub strategies: Vec<SavedStrategy>,
     /// The newest exchange time that the book has seen.

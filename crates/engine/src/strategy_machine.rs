@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::{Candle, ClientOrderId, CorrelationId, Instrument, Notional, Price, ReasonCode, Symbol, Timestamp};
 use domain::{ExitKind, InstanceId, Ratio};
 use ledger::Position;
-use risk::{EntryIntent, ExitIntent, OrderIntent, Protection};
+use risk::{EntryIntent, ExitIntent, OrderIntent, Protection, ProtectionStyle};
 use strategy::{Entry, EntryKind, PositionView, Signal, Strategy};
 
 use crate::message::{
@@ -27,6 +27,7 @@ struct Market {
     last_price: Option<Price>,
     instrument: Option<Instrument>,
     saved_through: Timestamp,
+    protection: ProtectionStyle,
 }
 
 /// The Strategy machine of one instance.
@@ -63,6 +64,7 @@ impl StrategyMachine {
                 last_price: None,
                 instrument: None,
                 saved_through: Timestamp::EPOCH,
+                protection: config.protection,
             };
             let state = saved.iter().find(|state| state.instance == config.id && state.symbol == *symbol);
             if let Some(saved) = state
@@ -234,6 +236,7 @@ impl Market {
         let protection = Protection {
             stop: instrument.round_price(closing.opposite(), entry.stop)?,
             take_profit: entry.take_profit.and_then(round),
+            style: self.protection,
         };
         Some(EntryIntent {
             instance: instance.clone(),

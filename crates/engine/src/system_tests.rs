@@ -49,6 +49,7 @@ pub(crate) fn setup() -> Setup {
             capital: "10000".parse().unwrap(),
             symbols: vec!["BTCUSDT".parse().unwrap()],
             entry_size: "0.5".parse().unwrap(),
+            protection: risk::ProtectionStyle::Local,
             strategy,
         }],
         limits: Limits::default(),
@@ -171,7 +172,7 @@ impl Outside for Exchange {
                 inbox.push_back(Envelope::MarketData(message));
             }
             Effect::Journal(entry) => self.journal.push(*entry),
-            Effect::Cancel(_, id) => self.canceled.push(id),
+            Effect::Cancel(_, id) | Effect::CancelProtection(_, id) => self.canceled.push(id),
             Effect::Send(_) | Effect::WriteLatch(_) | Effect::SaveStrategy { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod order;
 pub mod position;
 pub mod reconcile;
+mod reserved;
 pub mod seen;
 
 pub use book::{BookError, Booking, InstanceSetup, Ledger, LedgerState};

@@ -14,6 +14,7 @@ use ledger::{InstanceBook, Ledger, Order, OrderState};
 
 use crate::limits::OrderRate;
 use crate::order::permits;
+use crate::protect::protectable;
 use crate::{ApprovedOrder, EntryIntent, ExitIntent, Limits, OrderIntent, Restrictions, SafetyLatch};
 
 /// Why the gate refused a wish.
@@ -26,7 +27,7 @@ pub struct Refusal {
     pub detail: String,
 }
 
-fn refuse(reason: ReasonCode, detail: String) -> Refusal {
+pub(crate) fn refuse(reason: ReasonCode, detail: String) -> Refusal {
     Refusal { reason, detail }
 }
 
@@ -65,6 +66,19 @@ impl Gate {
         &self.limits
     }
 
+    /// Whether `exit` would pass if nothing of the position rested on the exchange: asked before what rests is given up
+    /// for it.
+    ///
+    /// # Errors
+    /// The first reason against it, with its values.
+    pub fn check_exit(&self, exit: &ExitIntent, view: GateView<'_>) -> Result<(), Refusal> {
+        let book = view.ledger.instance(exit.instance()).ok_or_else(|| {
+            refuse(ReasonCode::NotPermitted, format!("instance {} is not configured", exit.instance()))
+        })?;
+        check_permission(Purpose::Exit(exit.kind()), exit.symbol(), book, view)?;
+        tradable(exit.symbol(), view).map(|_| ())
+    }
+
     /// Approves `intent` as the order `id`, or refuses it.
     ///
     /// # Errors
@@ -79,7 +93,7 @@ impl Gate {
         let book = view.ledger.instance(intent.instance()).ok_or_else(|| {
             refuse(ReasonCode::NotPermitted, format!("instance {} is not configured", intent.instance()))
         })?;
-        check_permission(intent, book, view)?;
+        check_permission(intent.purpose(), intent.symbol(), book, view)?;
         let instrument = tradable(intent.symbol(), view)?;
         let (spec, protection) = match intent {
             OrderIntent::Entry(entry) => (self.entry(entry, id, book, instrument, view, now)?, Some(entry.protection)),
@@ -112,6 +126,7 @@ impl Gate {
             return Err(refuse(ReasonCode::ProtectionInvalid, detail));
         }
         self.entry_size(entry, instrument, price)?;
+        protectable(instrument, entry.protection, entry.quantity, view)?;
         self.exposure(entry, book, price.times(entry.quantity), mark, view)?;
         if !self.rate.allows(&entry.instance, &self.limits, now) {
             let (max, window) = (self.limits.order_rate_max, self.limits.order_rate_window_ms);
@@ -218,9 +233,13 @@ fn worst_price(side: Side, mark: Price, collar: domain::Ratio) -> Price {
     worst.unwrap_or(mark)
 }
 
-fn check_permission(intent: &OrderIntent, book: &InstanceBook, view: GateView<'_>) -> Result<(), Refusal> {
-    let purpose = intent.purpose();
-    if let Some(found) = view.restrictions.tightest(&book.id, &book.family, intent.symbol())
+pub(crate) fn check_permission(
+    purpose: Purpose,
+    symbol: &Symbol,
+    book: &InstanceBook,
+    view: GateView<'_>,
+) -> Result<(), Refusal> {
+    if let Some(found) = view.restrictions.tightest(&book.id, &book.family, symbol)
         && !permits(found.permission, purpose)
     {
         let detail = format!("{} permits only {} ({})", found.scope, found.permission, found.reason);
@@ -233,7 +252,7 @@ fn check_permission(intent: &OrderIntent, book: &InstanceBook, view: GateView<'_
     Ok(())
 }
 
-fn tradable<'a>(symbol: &Symbol, view: GateView<'a>) -> Result<&'a Instrument, Refusal> {
+pub(crate) fn tradable<'a>(symbol: &Symbol, view: GateView<'a>) -> Result<&'a Instrument, Refusal> {
     let instrument = view
         .instruments
         .get(symbol)
@@ -271,16 +290,8 @@ fn exit_order(
     if position.closing_side() != Some(exit.side()) {
         return Err(nothing(format!("the position in {} is {}", exit.symbol(), position.quantity())));
     }
-    let same = |order: &&Order| order.spec.instance == book.id && order.spec.symbol == *exit.symbol();
-    let working: Quantity = view
-        .ledger
-        .open_orders()
-        .filter(same)
-        .filter(|order| matches!(order.spec.purpose, Purpose::Exit(_)))
-        .map(Order::open_quantity)
-        .sum();
-    let left = position.quantity().abs() - working;
-    let quantity = instrument.round_quantity(exit.quantity().min(left));
+    let left = position.quantity().abs() - view.ledger.reserved_by_exits(&book.id, exit.symbol());
+    let quantity = instrument.round_exit(exit.quantity().min(left));
     let price = view.ledger.mark(exit.symbol()).map(|(mark, _)| mark).or_else(|| position.average_price());
     let sellable = price.is_some_and(|price| check_size(instrument, quantity, price).is_ok());
     if !sellable {
@@ -302,7 +313,7 @@ fn exit_order(
     })
 }
 
-fn check_size(instrument: &Instrument, quantity: Quantity, price: Price) -> Result<(), Refusal> {
+pub(crate) fn check_size(instrument: &Instrument, quantity: Quantity, price: Price) -> Result<(), Refusal> {
     if instrument.round_quantity(quantity) != quantity.normalized() {
         let detail = format!("quantity {quantity} is not a multiple of {}", instrument.step_size);
         return Err(refuse(ReasonCode::OffStep, detail));

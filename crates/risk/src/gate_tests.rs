@@ -6,7 +6,7 @@ use ledger::{InstanceSetup, LedgerState};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Protection, Release, Restriction};
+use crate::{ProtectIntent, Protection, ProtectionStyle, Release, Restriction};
 
 const NOW: Timestamp = Timestamp::from_millis(1_622_500_000_000);
 
@@ -117,6 +117,11 @@ impl World {
     }
 }
 
+fn protection(stop: &str, target: &str) -> Protection {
+    let (stop, take_profit) = (stop.parse().unwrap(), Some(target.parse().unwrap()));
+    Protection { stop, take_profit, style: ProtectionStyle::Local }
+}
+
 fn entry(quantity: &str, limit: Option<&str>) -> OrderIntent {
     OrderIntent::Entry(EntryIntent {
         instance: "a".parse().unwrap(),
@@ -124,7 +129,7 @@ fn entry(quantity: &str, limit: Option<&str>) -> OrderIntent {
         side: Side::Buy,
         quantity: quantity.parse().unwrap(),
         limit: limit.map(|price| price.parse().unwrap()),
-        protection: Protection { stop: "45000".parse().unwrap(), take_profit: Some("60000".parse().unwrap()) },
+        protection: protection("45000", "60000"),
         reason: ReasonCode::EntrySignal,
         correlation_id: CorrelationId(1),
     })
@@ -203,7 +208,7 @@ fn an_entry_whose_stop_does_not_guard_it_is_refused() {
     let OrderIntent::Entry(mut intent) = entry("0.1", None) else { unreachable!() };
     intent.protection.stop = "50000".parse().unwrap();
     assert_eq!(World::new().reason(&OrderIntent::Entry(intent.clone())), ReasonCode::ProtectionInvalid);
-    intent.protection = Protection { stop: "49000".parse().unwrap(), take_profit: Some("49999".parse().unwrap()) };
+    intent.protection = protection("49000", "49999");
     assert_eq!(World::new().reason(&OrderIntent::Entry(intent)), ReasonCode::ProtectionInvalid);
 }
 
@@ -290,4 +295,92 @@ proptest! {
             prop_assert!(world.ledger.exposure() <= world.gate.limits().exposure_notional_max);
         }
     }
+}
+
+fn with_stops(orders: &[OrderType], algo_orders_max: u32, oco_allowed: bool) -> World {
+    let mut world = World::new();
+    let instrument = world.instruments.values_mut().next().unwrap();
+    instrument.order_types.extend_from_slice(orders);
+    (instrument.filters.algo_orders_max, instrument.filters.oco_allowed) = (algo_orders_max, oco_allowed);
+    world
+}
+
+impl World {
+    fn protect(&mut self, quantity: &str, protection: Protection) -> Result<ApprovedOrder, Refusal> {
+        let id = |sequence| {
+            let own = OwnOrderId { instance: "a".parse().unwrap(), boot: BootNumber(1), sequence };
+            own.to_client_order_id().unwrap()
+        };
+        self.next += 2;
+        let ids = [id(self.next - 1), id(self.next)];
+        let book = self.ledger.instance(&"a".parse().unwrap()).unwrap();
+        let position = book.position(&instrument().symbol).unwrap();
+        let quantity = quantity.parse().unwrap();
+        let intent = ProtectIntent::from_position(position, quantity, protection, CorrelationId(1)).unwrap();
+        let view = GateView {
+            ledger: &self.ledger,
+            restrictions: &self.restrictions,
+            instruments: &self.instruments,
+            latch: &self.latch,
+            journal_available: self.journal_available,
+        };
+        let approved = self.gate.approve_protection(&intent, ids, view, NOW)?;
+        for spec in [Some(approved.spec()), approved.oco_leg()].into_iter().flatten() {
+            self.ledger.intend(spec.clone(), CorrelationId(1), NOW);
+        }
+        Ok(approved)
+    }
+}
+
+#[test]
+fn the_protection_of_a_position_is_a_list_that_reserves_it_once() {
+    let mut world = with_stops(&[OrderType::StopLoss, OrderType::LimitMaker], 5, true);
+    world.long("0.1");
+    let approved = world.protect("0.1", protection("45000", "60000")).unwrap();
+    let (stop, target) = (approved.spec(), approved.oco_leg().unwrap());
+    assert_eq!((stop.order_type, stop.stop_price, stop.price), (OrderType::StopLoss, "45000".parse().ok(), None));
+    assert_eq!((target.order_type, target.price), (OrderType::LimitMaker, "60000".parse().ok()));
+    assert_eq!((stop.oco.as_ref(), target.oco.as_ref()), (Some(&target.client_order_id), Some(&stop.client_order_id)));
+    assert_eq!((stop.quantity, target.quantity), ("0.1".parse().unwrap(), "0.1".parse().unwrap()));
+    let (a, symbol) = ("a".parse().unwrap(), instrument().symbol);
+    assert_eq!(world.ledger.reserved_by_exits(&a, &symbol), "0.1".parse().unwrap());
+    // Everything is reserved: neither a second list nor a plain exit passes, until the first is given up.
+    let again = world.protect("0.1", protection("45000", "60000")).unwrap_err();
+    assert_eq!(again.reason, ReasonCode::QuantityBelowMinimum);
+    let exit = world.exit(None, ExitKind::Signal);
+    assert_eq!(world.approve(&exit).unwrap_err().reason, ReasonCode::NothingToExit);
+}
+
+#[test]
+fn what_the_symbol_does_not_take_is_replaced_or_refused() {
+    let mut world = with_stops(&[OrderType::StopLossLimit], 5, false);
+    world.long("0.1");
+    let approved = world.protect("0.1", protection("45000", "60000")).unwrap();
+    let stop = approved.spec();
+    assert_eq!((stop.order_type, stop.price), (OrderType::StopLossLimit, "44550".parse().ok()));
+    assert!(approved.oco_leg().is_none(), "the target is watched by the Executor");
+
+    let mut world = with_stops(&[], 5, true);
+    world.long("0.1");
+    let refusal = world.protect("0.1", protection("45000", "60000")).unwrap_err();
+    assert_eq!(refusal.reason, ReasonCode::OrderTypeUnsupported);
+}
+
+#[test]
+fn without_a_slot_for_its_stop_no_entry_passes() {
+    let resting = |quantity: &str| {
+        let OrderIntent::Entry(mut intent) = entry(quantity, None) else { unreachable!() };
+        intent.protection.style = ProtectionStyle::Resting;
+        OrderIntent::Entry(intent)
+    };
+    let mut world = with_stops(&[OrderType::StopLoss], 1, false);
+    let spec = world.approve(&resting("0.05")).unwrap().spec().clone();
+    world.fill(&spec, "0.05");
+    world.protect("0.05", protection("45000", "60000")).unwrap();
+    assert_eq!(world.approve(&resting("0.05")).unwrap_err().reason, ReasonCode::NoProtectionSlot);
+    assert!(world.approve(&entry("0.05", None)).is_ok(), "what is watched locally needs no slot");
+    // 0.00011 BTC are worth 5.5 at the entry and 4.95 at the stop: the exchange would not take the stop.
+    let mut world = with_stops(&[OrderType::StopLoss], 5, false);
+    assert_eq!(world.approve(&resting("0.00011")).unwrap_err().reason, ReasonCode::ProtectionInvalid);
+    assert!(world.approve(&entry("0.00011", None)).is_ok());
 }

@@ -21,6 +21,9 @@ pub struct Limits {
     pub position_notional_max: Notional,
     /// Largest value of all positions and working entries together.
     pub exposure_notional_max: Notional,
+    /// How much worse than the stop the limit of a stop-limit order is, as a share of the stop's price. It is used where
+    /// a symbol has no stop that becomes a market order.
+    pub stop_limit_slack: Ratio,
     /// Entry orders of one instance within `order_rate_window_ms`.
     pub order_rate_max: u32,
     /// The window of the order rate, in milliseconds of exchange time.
@@ -43,6 +46,7 @@ impl Default for Limits {
             price_collar: Ratio::from_percent(5),
             position_notional_max: amount(20_000),
             exposure_notional_max: amount(100_000),
+            stop_limit_slack: Ratio::from_percent(1),
             order_rate_max: 10,
             order_rate_window_ms: Millis::from_secs(60),
             mark_age_ms_max: Millis::from_secs(120),

@@ -1,24 +1,34 @@
-//! What an order is on its way out: intent, approved, released. Each step can only be made from the one before.
+//! What somebody wishes to do: open or enlarge a position, close it, or rest its protective exit on the exchange.
 //!
-//! It must never offer another way to make an [`ApprovedOrder`] or a [`ReleasedOrder`]: private fields, no Clone, no
-//! From, no Deserialize (tests/ui proves it).
+//! It must never offer a way to make an exit but from a position: so it can only reduce.
 
-use domain::{
-    CorrelationId, ExitKind, InstanceId, OrderSpec, OrderType, Permission, Price, Purpose, Quantity, ReasonCode, Side,
-    Symbol, Timestamp,
-};
+use domain::{CorrelationId, ExitKind, InstanceId, Permission, Price, Purpose, Quantity, ReasonCode, Side, Symbol};
 use ledger::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::SafetyLatch;
+/// Where the exit that guards a position lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtectionStyle {
+    /// The Executor watches the price: for strategies whose own working orders need the balance, and for a journal of
+    /// before there was another style.
+    #[default]
+    Local,
+    /// Orders with a trigger rest on the exchange, so that they work while this process does not. What cannot rest is
+    /// watched.
+    Resting,
+}
 
-/// The exit that guards a position: both are watched until one is reached.
+/// The exit that guards a position: both prices are watched until one is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
     /// Where the loss is cut. Below the price for a long position.
     pub stop: Price,
     /// Where the profit is taken. Above the price for a long position.
     pub take_profit: Option<Price>,
+    /// Who watches.
+    #[serde(default)]
+    pub style: ProtectionStyle,
 }
 
 impl Protection {
@@ -144,6 +154,72 @@ impl ExitIntent {
     }
 }
 
+/// A wish to rest the protective exit of a position, or of a part of it, on the exchange. It can only be made from a
+/// position, so it can only reduce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectIntent {
+    instance: InstanceId,
+    symbol: Symbol,
+    side: Side,
+    quantity: Quantity,
+    protection: Protection,
+    correlation_id: CorrelationId,
+}
+
+impl ProtectIntent {
+    /// The protective exit of `quantity` (never more than is held) of `position`; `None` if nothing is held.
+    #[must_use]
+    pub fn from_position(
+        position: &Position,
+        quantity: Quantity,
+        protection: Protection,
+        correlation_id: CorrelationId,
+    ) -> Option<Self> {
+        Some(Self {
+            instance: position.instance().clone(),
+            symbol: position.symbol().clone(),
+            side: position.closing_side()?,
+            quantity: quantity.abs().min(position.quantity().abs()),
+            protection,
+            correlation_id,
+        })
+    }
+
+    /// Whose position.
+    #[must_use]
+    pub const fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// Of which market.
+    #[must_use]
+    pub const fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
+    /// In base units, above zero.
+    #[must_use]
+    pub const fn quantity(&self) -> Quantity {
+        self.quantity
+    }
+
+    pub(crate) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The prices.
+    #[must_use]
+    pub const fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub const fn correlation_id(&self) -> CorrelationId {
+        self.correlation_id
+    }
+}
+
 /// What a strategy, a protection, the system or a person wishes. No wish skips the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderIntent {
@@ -200,143 +276,5 @@ pub const fn permits(permission: Permission, purpose: Purpose) -> bool {
         Purpose::Exit(ExitKind::Protective | ExitKind::Forced | ExitKind::Manual) => {
             !matches!(permission, Permission::Nothing)
         }
-    }
-}
-
-/// An order that the gate has approved. It is good until it expires, for one epoch of the latch and one life of the
-/// Executor.
-#[derive(Debug)]
-pub struct ApprovedOrder {
-    spec: OrderSpec,
-    oco_leg: Option<Box<OrderSpec>>,
-    protection: Option<Protection>,
-    correlation_id: CorrelationId,
-    expires_at: Timestamp,
-    epoch: u64,
-    executor_generation: u64,
-}
-
-impl ApprovedOrder {
-    pub(crate) fn new(
-        spec: OrderSpec,
-        protection: Option<Protection>,
-        correlation_id: CorrelationId,
-        expires_at: Timestamp,
-        latch: &SafetyLatch,
-    ) -> Self {
-        let (epoch, executor_generation) = (latch.epoch(), latch.executor_generation());
-        Self { spec, oco_leg: None, protection, correlation_id, expires_at, epoch, executor_generation }
-    }
-
-    /// The same with its other leg: both leave in one request, as a one-cancels-the-other list.
-    #[expect(dead_code, reason = "the gate makes lists once protection rests on the exchange")]
-    pub(crate) fn with_oco_leg(self, leg: OrderSpec) -> Self {
-        Self { oco_leg: Some(Box::new(leg)), ..self }
-    }
-
-    /// The order.
-    #[must_use]
-    pub const fn spec(&self) -> &OrderSpec {
-        &self.spec
-    }
-
-    /// The other leg, where both leave in one request as a one-cancels-the-other list. Of the two, `spec` is the stop.
-    #[must_use]
-    pub fn oco_leg(&self) -> Option<&OrderSpec> {
-        self.oco_leg.as_deref()
-    }
-
-    /// The exit that guards what fills, for an entry.
-    #[must_use]
-    pub const fn protection(&self) -> Option<Protection> {
-        self.protection
-    }
-
-    /// The event that caused it.
-    #[must_use]
-    pub const fn correlation_id(&self) -> CorrelationId {
-        self.correlation_id
-    }
-
-    /// The last moment it may leave, in exchange time.
-    #[must_use]
-    pub const fn expires_at(&self) -> Timestamp {
-        self.expires_at
-    }
-
-    /// Turns it into an order that may leave now. To be called as late as the transport allows.
-    ///
-    /// # Errors
-    /// The reason why it may not, with the approval itself where it can be given up in order.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the approval goes back whole: it is not copied, and this path is rare"
-    )]
-    pub fn release(self, latch: &SafetyLatch, now: Timestamp) -> Result<ReleasedOrder, NotReleased> {
-        let reason = if now > self.expires_at {
-            ReasonCode::ApprovalExpired
-        } else if self.epoch != latch.epoch() || self.executor_generation != latch.executor_generation() {
-            ReasonCode::ApprovalStale
-        } else if !permits(latch.permission(), self.spec.purpose) {
-            ReasonCode::NotPermitted
-        } else {
-            return Ok(ReleasedOrder {
-                spec: self.spec,
-                oco_leg: self.oco_leg,
-                correlation_id: self.correlation_id,
-                expires_at: self.expires_at,
-            });
-        };
-        Err(NotReleased { order: self, reason })
-    }
-}
-
-/// An approval that could not be released.
-#[derive(Debug)]
-pub struct NotReleased {
-    /// The approval.
-    pub order: ApprovedOrder,
-    /// Why not.
-    pub reason: ReasonCode,
-}
-
-/// An order that may leave the process now: the only thing that an exchange adapter takes.
-#[derive(Debug)]
-pub struct ReleasedOrder {
-    spec: OrderSpec,
-    oco_leg: Option<Box<OrderSpec>>,
-    correlation_id: CorrelationId,
-    expires_at: Timestamp,
-}
-
-impl ReleasedOrder {
-    /// The order.
-    #[must_use]
-    pub const fn spec(&self) -> &OrderSpec {
-        &self.spec
-    }
-
-    /// The other leg, where both leave in one request as a one-cancels-the-other list.
-    #[must_use]
-    pub fn oco_leg(&self) -> Option<&OrderSpec> {
-        self.oco_leg.as_deref()
-    }
-
-    /// The event that caused it.
-    #[must_use]
-    pub const fn correlation_id(&self) -> CorrelationId {
-        self.correlation_id
-    }
-
-    /// After this moment the exchange must not take it any more (its receive window), in exchange time.
-    #[must_use]
-    pub const fn expires_at(&self) -> Timestamp {
-        self.expires_at
-    }
-
-    /// The type of the order.
-    #[must_use]
-    pub const fn order_type(&self) -> OrderType {
-        self.spec.order_type
     }
 }

@@ -35,6 +35,8 @@ pub(crate) fn executor(machine: &Executor, _: Timestamp, wiring: &Wiring) {
             let protection = machine.protection(&instance, &symbol);
             position.stop = protection.map(|protection| protection.stop);
             position.take_profit = protection.and_then(|protection| protection.take_profit);
+            let stops = machine.resting(&instance, &symbol).iter().filter(|exit| exit.stop_price.is_some());
+            position.resting = stops.filter(|stop| stop.acknowledged).map(|stop| stop.open_quantity).sum();
         }
     });
 }
@@ -100,8 +102,11 @@ pub(crate) fn event_line(entry: &JournalEntry) -> Option<EventLine> {
     let text = match &entry.record {
         Record::OrderIntended { order, .. } => {
             let spec = &order.spec;
-            let price =
-                spec.price.map_or_else(|| "market".to_owned(), |price| format!("at {}", price.value().normalize()));
+            let price = match (spec.stop_price, spec.price) {
+                (Some(stop), _) => format!("stop at {}", stop.value().normalize()),
+                (None, Some(limit)) => format!("at {}", limit.value().normalize()),
+                (None, None) => "market".to_owned(),
+            };
             format!(
                 "{}: {} {} {} {price}, {} ({})",
                 spec.instance, spec.side, spec.quantity, spec.symbol, spec.purpose, spec.reason
@@ -113,6 +118,13 @@ pub(crate) fn event_line(entry: &JournalEntry) -> Option<EventLine> {
             let filled = format!("{}: {} {} filled at {price}", book.id, fill.quantity.normalized(), fill.symbol);
             filled + &result.unwrap_or_default()
         }
+        Record::ProtectionSequence { instance, symbol, sequence } => match sequence {
+            Some(engine::Sequence::Replace) => format!("{instance}: the exits that rest on {symbol} are replaced"),
+            Some(engine::Sequence::Close { reason, .. }) => {
+                format!("{instance}: the exits that rest on {symbol} make way for a close ({reason})")
+            }
+            None => return None,
+        },
         Record::RestrictionRaised { restriction } => {
             format!("{} permits no more than {} ({})", restriction.scope, restriction.permission, restriction.reason)
         }
@@ -187,6 +199,7 @@ fn position_status(machine: &GlobalRisk, position: &Position, last: Option<&Stat
     PositionStatus {
         stop: known.and_then(|known| known.stop),
         take_profit: known.and_then(|known| known.take_profit),
+        resting: known.map(|known| known.resting).unwrap_or_default(),
         instance,
         symbol,
         quantity: position.quantity(),
@@ -208,7 +221,7 @@ fn order_status(order: &Order) -> OrderStatus {
         purpose: order.spec.purpose.to_string(),
         quantity: order.spec.quantity,
         executed: order.executed(),
-        price: order.spec.price,
+        price: order.spec.price.or(order.spec.stop_price),
         state: order.state().to_string(),
         intended_at: order.intended_at,
     }

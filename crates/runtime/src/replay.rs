@@ -118,7 +118,7 @@ impl Outside for ReplayWorld<'_> {
                 inbox.push_back(Envelope::Executor(ExecutorMessage::Submitted(submit_result(outcome, id))));
                 self.flush_told(inbox);
             }
-            Effect::Cancel(symbol, id) => {
+            Effect::Cancel(symbol, id) | Effect::CancelProtection(symbol, id) => {
                 if let CancelOutcome::NotOpen = self.account.cancel(&symbol, &id, now, &mut self.told) {
                     let answer = Ok(self.account.order(&symbol, &id).map(Box::new));
                     inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)));

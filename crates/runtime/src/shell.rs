@@ -179,7 +179,7 @@ impl<M: Machine> Shell<M> {
                     Some(Envelope::Executor(ExecutorMessage::Submitted(submit_result(answer.await, id))))
                 });
             }
-            Effect::Cancel(symbol, id) => self.cancel(symbol, id),
+            Effect::Cancel(symbol, id) | Effect::CancelProtection(symbol, id) => self.cancel(symbol, id),
             Effect::QueryOrder(symbol, id) => {
                 let answer = self.venue.exchange.order(&symbol, &id);
                 self.answer(async move {

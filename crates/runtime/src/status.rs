@@ -69,6 +69,8 @@ pub struct PositionStatus {
     pub stop: Option<Price>,
     /// Where the profit is taken.
     pub take_profit: Option<Price>,
+    /// How much of it stops cover that rest on the exchange, in base units; the service watches the rest.
+    pub resting: Quantity,
     /// Too little to be sold.
     pub dust: bool,
     /// Since when.
@@ -92,7 +94,7 @@ pub struct OrderStatus {
     pub quantity: Quantity,
     /// Filled so far.
     pub executed: Quantity,
-    /// Limit price.
+    /// Limit price, or the trigger of a stop without one.
     pub price: Option<Price>,
     /// Where it is.
     pub state: String,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use domain::{BootNumber, FamilyId, Symbol, Timestamp, TradeId};
-use engine::{BookState, SavedStrategy};
+use engine::{BookState, SavedProtection, SavedStrategy};
 use ledger::{LedgerState, SeenTrades};
 use risk::Protection;
 use serde::de::DeserializeOwned;
@@ -151,14 +151,22 @@ async fn seen_trades(source: &mut Source<'_>) -> Result<BTreeMap<Symbol, SeenTra
     Ok(seen)
 }
 
-async fn protections(source: &mut Source<'_>) -> Result<Vec<(domain::InstanceId, Symbol, Protection)>, StoreError> {
-    let rows = source.rows("protections", "SELECT instance, symbol, stop, take_profit FROM protections").await?;
+async fn protections(source: &mut Source<'_>) -> Result<Vec<SavedProtection>, StoreError> {
+    let query = "SELECT instance, symbol, stop, take_profit, style, sequence FROM protections";
+    let rows = source.rows("protections", query).await?;
+    let place = "protections";
     let read = |row: &SqliteRow| {
         let (instance, symbol, stop): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        let target: Option<String> = row.get(3);
-        let take_profit = target.map(|text| source.parse("protections", &text)).transpose()?;
-        let protection = Protection { stop: source.parse("protections", &stop)?, take_profit };
-        Ok((source.parse("protections", &instance)?, source.parse("protections", &symbol)?, protection))
+        let (target, style, sequence): (Option<String>, String, Option<String>) = (row.get(3), row.get(4), row.get(5));
+        let take_profit = target.map(|text| source.parse(place, &text)).transpose()?;
+        let damaged = |error: serde_json::Error| StoreError::damaged(source.place(place), error);
+        let style = serde_json::from_value(style.into()).map_err(damaged)?;
+        Ok(SavedProtection {
+            instance: source.parse(place, &instance)?,
+            symbol: source.parse(place, &symbol)?,
+            protection: Protection { stop: source.parse(place, &stop)?, take_profit, style },
+            sequence: sequence.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()?,
+        })
     };
     rows.iter().map(read).collect()
 }

@@ -43,11 +43,25 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
         Record::OrderIntended { order: body, protection } => {
             order(connection, body, row.correlation_id).await?;
             let Some(protection) = protection else { return Ok(()) };
-            sqlx::query("INSERT OR REPLACE INTO protections (instance, symbol, stop, take_profit) VALUES (?, ?, ?, ?)")
-                .bind(body.spec.instance.as_str())
-                .bind(body.spec.symbol.as_str())
-                .bind(protection.stop.to_string())
-                .bind(protection.take_profit.map(|price| price.to_string()))
+            sqlx::query(
+                "INSERT INTO protections (instance, symbol, stop, take_profit, style) VALUES (?, ?, ?, ?, ?) \
+                 ON CONFLICT (instance, symbol) DO UPDATE SET stop = excluded.stop, \
+                 take_profit = excluded.take_profit, style = excluded.style",
+            )
+            .bind(body.spec.instance.as_str())
+            .bind(body.spec.symbol.as_str())
+            .bind(protection.stop.to_string())
+            .bind(protection.take_profit.map(|price| price.to_string()))
+            .bind(word(&protection.style))
+            .execute(connection)
+            .await?;
+            Ok(())
+        }
+        Record::ProtectionSequence { instance, symbol, sequence } => {
+            sqlx::query("UPDATE protections SET sequence = ? WHERE instance = ? AND symbol = ?")
+                .bind(sequence.as_ref().map(json))
+                .bind(instance.as_str())
+                .bind(symbol.as_str())
                 .execute(connection)
                 .await?;
             Ok(())
@@ -141,7 +155,7 @@ async fn order(connection: &mut SqliteConnection, order: &Order, correlation_id:
     .bind(word(&spec.order_type))
     .bind(spec.purpose.to_string())
     .bind(spec.quantity.to_string())
-    .bind(spec.price.map(|price| price.to_string()))
+    .bind(spec.price.or(spec.stop_price).map(|price| price.to_string()))
     .bind(order.executed().to_string())
     .bind(order.state().to_string())
     .bind(spec.reason.code())

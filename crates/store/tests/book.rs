@@ -81,7 +81,8 @@ fn trade(ledger: &mut Ledger) -> Vec<Write> {
         oco: None,
     };
     let order = Box::new(ledger.intend(spec.clone(), CorrelationId(7), Timestamp::from_millis(5)).clone());
-    let protection = Some(Protection { stop: "45000".parse().unwrap(), take_profit: None });
+    let protection =
+        Some(Protection { stop: "45000".parse().unwrap(), take_profit: None, style: risk::ProtectionStyle::Local });
     let mut writes = vec![entry(5, Record::OrderIntended { order, protection })];
     let fill = Fill {
         trade_id: TradeId(3),

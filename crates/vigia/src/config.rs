@@ -12,7 +12,7 @@ use domain::{Asset, BootNumber, FamilyId, InstanceId, Millis, Notional, Price, R
 use engine::{FamilyIndex, FamilySetup, InstanceConfig, Setup};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
-use risk::Limits;
+use risk::{Limits, ProtectionStyle};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use simulator::model::ModelSettings;
@@ -103,7 +103,15 @@ pub(crate) struct Instance {
     pub(crate) capital: Notional,
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) entry_size: Ratio,
+    #[serde(default = "resting")]
+    pub(crate) protection: ProtectionStyle,
     pub(crate) strategy: StrategyConfig,
+}
+
+/// Where no style is configured, the exit that guards a position rests on the exchange: it works while the service does
+/// not.
+const fn resting() -> ProtectionStyle {
+    ProtectionStyle::Resting
 }
 
 /// A configuration that was read and found valid, with where it came from.
@@ -194,6 +202,7 @@ impl Config {
             ("paper.half_spread", self.paper.half_spread),
             ("paper.slippage", self.paper.slippage),
             ("limits.price_collar", self.limits.price_collar),
+            ("limits.stop_limit_slack", self.limits.stop_limit_slack),
         ];
         for (key, value) in shares {
             if value.is_negative() || value > Ratio::from_percent(50) {
@@ -306,6 +315,7 @@ impl Config {
             capital: instance.capital,
             symbols: instance.symbols.clone(),
             entry_size: instance.entry_size,
+            protection: instance.protection,
             strategy: instance.strategy.clone(),
         });
         Setup {

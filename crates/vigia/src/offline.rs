@@ -8,7 +8,7 @@ use engine::Record;
 use ledger::{EquityTracker, InstanceBook};
 use runtime::status::{Figures, InstanceStatus, PositionStatus};
 use serde::Serialize;
-use store::read::PositionRow;
+use store::read::{OrderRow, PositionRow};
 
 use crate::config::Config;
 
@@ -137,10 +137,21 @@ fn instance(book: &InstanceBook, config: &Config) -> InstanceStatus {
 
 /// Everything held; without a mark at its cost.
 pub(crate) fn positions(book: &mut Book) -> anyhow::Result<Vec<PositionStatus>> {
-    book.positions()?.iter().map(position).collect()
+    let orders = book.orders(true, u32::MAX)?;
+    book.positions()?.iter().map(|row| position(row, &orders)).collect()
 }
 
-fn position(row: &PositionRow) -> anyhow::Result<PositionStatus> {
+/// What stops that rest on the exchange cover of a position, as far as the book knows.
+fn resting(row: &PositionRow, orders: &[OrderRow]) -> anyhow::Result<domain::Quantity> {
+    let stops = orders.iter().filter(|order| order.instance == row.instance && order.symbol == row.symbol);
+    let mut covered = domain::Quantity::ZERO;
+    for stop in stops.filter(|order| order.order_type.starts_with("STOP_LOSS")) {
+        covered += stop.quantity.parse::<domain::Quantity>()? - stop.executed.parse::<domain::Quantity>()?;
+    }
+    Ok(covered)
+}
+
+fn position(row: &PositionRow, orders: &[OrderRow]) -> anyhow::Result<PositionStatus> {
     let price = |text: &Option<String>| text.as_deref().map(str::parse).transpose();
     let (quantity, cost): (domain::Quantity, Notional) = (row.quantity.parse()?, row.cost.parse()?);
     let mark: Option<domain::Price> = price(&row.mark)?;
@@ -155,6 +166,7 @@ fn position(row: &PositionRow) -> anyhow::Result<PositionStatus> {
         unrealized: value - cost,
         stop: price(&row.stop)?,
         take_profit: price(&row.take_profit)?,
+        resting: resting(row, orders)?,
         // A round trip that has ended leaves only what is too little to be sold.
         dust: row.opened_at.is_none(),
         opened_at: row.opened_at.map(Timestamp::from_millis),

@@ -112,6 +112,7 @@ impl GlobalRisk {
         match message {
             GlobalRiskMessage::Mark { symbol, price } => self.mark(now, &symbol, price, effects),
             GlobalRiskMessage::Intent(intent) => self.intent(now, &intent, effects),
+            GlobalRiskMessage::Protect(intent) => self.protect(now, &intent, effects),
             GlobalRiskMessage::Cancel { symbol, id, reason, correlation_id } => {
                 self.cancel(now, symbol, id, reason, correlation_id, effects);
             }
@@ -130,7 +131,7 @@ impl GlobalRisk {
             GlobalRiskMessage::Reconcile(findings) => self.reconcile(now, findings, effects),
             GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
             GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),
-            GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to),
+            GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to, effects),
             GlobalRiskMessage::JournalAvailable(available) => self.journal_available = available,
             GlobalRiskMessage::Command(command) => self.command(now, &command, effects),
             GlobalRiskMessage::FamilyIdle(_) => self.families = self.families.saturating_sub(1),
@@ -251,13 +252,15 @@ impl GlobalRisk {
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(scope, reason, to)));
     }
 
-    fn loosened(&mut self, now: Timestamp, scope: Scope, reason: ReasonCode, to: Permission) {
+    fn loosened(&mut self, now: Timestamp, scope: Scope, reason: ReasonCode, to: Permission, effects: &mut Effects) {
         if let Some(lifted) = self.restrictions.lift(&scope, reason)
             && to != Permission::All
         {
             self.restrictions.raise(Restriction { permission: to, since: now, ..lifted });
         }
         self.latch.loosen_after_commit(self.restrictions.global_permission(), self.generation);
+        // What waited for the permission goes on.
+        self.publish_everything(effects);
     }
 
     fn alert(

@@ -3,23 +3,32 @@
 //! It must never send what is not journaled, nor tell of a position before the fill behind it is booked.
 
 use domain::{
-    ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, OrderReport, OwnOrderId, Purpose, ReasonCode,
-    Scope, Severity, Symbol, Timestamp,
+    ClientOrderId, CorrelationId, ExecutionEvent, ExitKind, Fill, InstanceId, OrderReport, OwnOrderId, Permission,
+    Purpose, Quantity, ReasonCode, Scope, Severity, Symbol, Timestamp,
 };
 use ledger::{BookError, Order, OrderEnd, OrderState};
-use risk::{GateView, OrderIntent, Refusal};
+use risk::{ExitIntent, GateView, OrderIntent, ProtectIntent, Refusal};
 
 use super::{GlobalRisk, ME};
 use crate::Effects;
-use crate::message::{Envelope, ExecutorMessage, PositionUpdate, StrategyMessage};
+use crate::message::{Envelope, ExecutorMessage, PositionUpdate, RestingExit, StrategyMessage};
 use crate::record::Record;
 
+/// Whether an order closes a position by waiting on the exchange.
+fn is_resting_exit(order: &Order) -> bool {
+    matches!(order.spec.purpose, Purpose::Exit(_)) && order.spec.order_type.rests()
+}
+
 impl GlobalRisk {
-    pub(super) fn intent(&mut self, now: Timestamp, intent: &OrderIntent, effects: &mut Effects) {
-        let sequence = self.sequences.entry(intent.instance().clone()).or_default();
+    /// The next id of an order of `instance`; `None` once they are used up.
+    fn next_id(&mut self, instance: &InstanceId) -> Option<ClientOrderId> {
+        let sequence = self.sequences.entry(instance.clone()).or_default();
         *sequence += 1;
-        let own = OwnOrderId { instance: intent.instance().clone(), boot: self.boot, sequence: *sequence };
-        let Ok(id) = own.to_client_order_id() else {
+        OwnOrderId { instance: instance.clone(), boot: self.boot, sequence: *sequence }.to_client_order_id().ok()
+    }
+
+    pub(super) fn intent(&mut self, now: Timestamp, intent: &OrderIntent, effects: &mut Effects) {
+        let Some(id) = self.next_id(intent.instance()) else {
             let reason = ReasonCode::NotPermitted;
             return self.refuse(now, intent, Refusal { reason, detail: "order ids are used up".into() }, effects);
         };
@@ -30,6 +39,14 @@ impl GlobalRisk {
             latch: &self.latch,
             journal_available: self.journal_available,
         };
+        if let OrderIntent::Exit(exit) = intent
+            && self.is_reserved(exit)
+        {
+            return match self.gate.check_exit(exit, view) {
+                Ok(()) => effects.send(Envelope::Executor(ExecutorMessage::Close(exit.clone()))),
+                Err(refusal) => self.refuse(now, intent, refusal, effects),
+            };
+        }
         let approved = match self.gate.approve(intent, id, view, now) {
             Ok(approved) => approved,
             Err(refusal) => return self.refuse(now, intent, refusal, effects),
@@ -41,26 +58,86 @@ impl GlobalRisk {
         self.publish_position(intent.instance(), intent.symbol(), intent.correlation_id(), effects);
     }
 
+    /// Whether orders that rest on the exchange hold a part of what `exit` is to close.
+    fn is_reserved(&self, exit: &ExitIntent) -> bool {
+        let rests = |order: &Order| {
+            order.spec.instance == *exit.instance()
+                && order.spec.symbol == *exit.symbol()
+                && is_resting_exit(order)
+                && !order.state().is_final()
+        };
+        let held = self.ledger.instance(exit.instance()).and_then(|book| book.position(exit.symbol()));
+        let left = held.map_or(Quantity::ZERO, |position| position.quantity().abs())
+            - self.ledger.reserved_by_exits(exit.instance(), exit.symbol());
+        exit.quantity() > left && self.ledger.open_orders().any(rests)
+    }
+
+    /// The protective exit of a position is to rest on the exchange.
+    pub(super) fn protect(&mut self, now: Timestamp, intent: &ProtectIntent, effects: &mut Effects) {
+        let (Some(stop), Some(target)) = (self.next_id(intent.instance()), self.next_id(intent.instance())) else {
+            return;
+        };
+        let view = GateView {
+            ledger: &self.ledger,
+            restrictions: &self.restrictions,
+            instruments: &self.instruments,
+            latch: &self.latch,
+            journal_available: self.journal_available,
+        };
+        let approved = match self.gate.approve_protection(intent, [stop, target], view, now) {
+            Ok(approved) => approved,
+            Err(refusal) => return self.refuse_protection(now, intent, refusal, effects),
+        };
+        for spec in [Some(approved.spec()), approved.oco_leg()].into_iter().flatten() {
+            let order = Box::new(self.ledger.intend(spec.clone(), approved.correlation_id(), now).clone());
+            let record = Record::OrderIntended { order, protection: None };
+            effects.journal(now, ME, approved.correlation_id(), record);
+        }
+        effects.send(Envelope::Executor(ExecutorMessage::Approved(Box::new(approved))));
+        self.publish_position(intent.instance(), intent.symbol(), intent.correlation_id(), effects);
+    }
+
+    fn refuse_protection(&mut self, now: Timestamp, intent: &ProtectIntent, refusal: Refusal, effects: &mut Effects) {
+        let (instance, symbol) = (intent.instance().clone(), intent.symbol().clone());
+        // What is too small to rest is watched, and will be part of a larger one or dust: that is no news.
+        if !matches!(refusal.reason, ReasonCode::QuantityBelowMinimum | ReasonCode::NotionalBelowMinimum) {
+            let purpose = Purpose::Exit(ExitKind::Protective);
+            self.count_refusal(now, (&instance, &symbol), purpose, &refusal, intent.correlation_id(), effects);
+        }
+        effects.send(Envelope::Executor(ExecutorMessage::ProtectionRefused(instance, symbol, refusal.reason)));
+    }
+
     fn refuse(&mut self, now: Timestamp, intent: &OrderIntent, refusal: Refusal, effects: &mut Effects) {
         let (instance, symbol) = (intent.instance().clone(), intent.symbol().clone());
+        self.count_refusal(now, (&instance, &symbol), intent.purpose(), &refusal, intent.correlation_id(), effects);
+        let refused = StrategyMessage::Refused(symbol.clone(), refusal.reason);
+        self.tell_strategy(&instance, refused, effects);
+        if matches!(intent, OrderIntent::Exit(_)) {
+            effects.send(Envelope::Executor(ExecutorMessage::ExitRefused(instance, symbol, refusal.reason)));
+        }
+    }
+
+    /// Who keeps asking must not fill the journal: the first refusal of a kind is journaled, then every thousandth.
+    fn count_refusal(
+        &mut self,
+        now: Timestamp,
+        (instance, symbol): (&InstanceId, &Symbol),
+        purpose: Purpose,
+        refusal: &Refusal,
+        correlation_id: CorrelationId,
+        effects: &mut Effects,
+    ) {
         let count = self.refusals.entry((instance.clone(), symbol.clone(), refusal.reason)).or_default();
         *count += 1;
-        // A strategy that keeps asking must not fill the journal: the first refusal of a kind is journaled, then every
-        // thousandth.
         if *count % 1000 == 1 {
             let record = Record::IntentRefused {
                 instance: instance.clone(),
                 symbol: symbol.clone(),
-                purpose: intent.purpose(),
+                purpose,
                 reason: refusal.reason,
-                detail: refusal.detail,
+                detail: refusal.detail.clone(),
             };
-            effects.journal(now, ME, intent.correlation_id(), record);
-        }
-        let refused = StrategyMessage::Refused(symbol.clone(), refusal.reason);
-        self.tell_strategy(&instance, refused, effects);
-        if matches!(intent, OrderIntent::Exit(_)) {
-            effects.send(Envelope::Executor(ExecutorMessage::Refused(instance, symbol, refusal.reason)));
+            effects.journal(now, ME, correlation_id, record);
         }
     }
 
@@ -108,11 +185,13 @@ impl GlobalRisk {
             return;
         }
         let (id, symbol, correlation) = (order.spec.instance.clone(), order.spec.symbol.clone(), order.correlation_id);
-        let was_final = before.is_some_and(|before| before.state().is_final());
+        let rests = is_resting_exit(&order);
+        let before = before.map(|before| before.state());
+        let was_final = before.is_some_and(OrderState::is_final);
         let (state, refused) = (order.state(), order.state() == OrderState::Ended(OrderEnd::Rejected));
         let reason = refused.then_some(ReasonCode::ExchangeRejected);
         effects.journal(now, ME, correlation, Record::OrderChanged { order: Box::new(order), reason });
-        if state.is_final() && !was_final {
+        if (state.is_final() && !was_final) || (rests && before != Some(state)) {
             self.publish_position(&id, &symbol, correlation, effects);
         }
     }
@@ -209,13 +288,29 @@ impl GlobalRisk {
         let mine = |order: &&Order| order.spec.instance == *instance && order.spec.symbol == *symbol;
         let open = || self.ledger.open_orders().filter(mine).filter(|order| !order.is_done());
         let entry = open().find(|order| order.spec.purpose == Purpose::Entry).map(|order| order.id().clone());
-        let exit_working = open().any(|order| matches!(order.spec.purpose, Purpose::Exit(_)));
+        let at_once = |order: &Order| matches!(order.spec.purpose, Purpose::Exit(_)) && !is_resting_exit(order);
+        let exit_working = open().any(at_once);
+        let resting = open().filter(|order| is_resting_exit(order)).map(resting_exit).collect();
         let mark = self.ledger.mark(symbol).map(|(mark, _)| mark);
         let flat = match (self.instruments.get(symbol), mark.or_else(|| position.average_price())) {
             (Some(instrument), Some(mark)) => position.is_flat(instrument, mark),
             (None, _) | (_, None) => position.quantity().is_zero(),
         };
-        Some(PositionUpdate { position, flat, entry, exit_working, equity: book.equity(), correlation_id })
+        let permission = self.restrictions.tightest(instance, &book.family, symbol).map(|found| found.permission);
+        let permission = permission.unwrap_or(Permission::All).min(self.latch.permission());
+        let exits_permitted = permission >= Permission::Exits;
+        let equity = book.equity();
+        Some(PositionUpdate { position, flat, entry, exit_working, resting, exits_permitted, equity, correlation_id })
+    }
+}
+
+fn resting_exit(order: &Order) -> RestingExit {
+    RestingExit {
+        id: order.id().clone(),
+        oco: order.spec.oco.clone(),
+        stop_price: order.spec.stop_price,
+        open_quantity: order.open_quantity(),
+        acknowledged: matches!(order.state(), OrderState::Working | OrderState::PartiallyFilled),
     }
 }
 

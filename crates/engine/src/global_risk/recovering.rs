@@ -2,6 +2,8 @@
 //!
 //! It must never open the gate for a scope whose book differs from the exchange.
 
+use std::collections::BTreeSet;
+
 use domain::{CorrelationId, Permission, ReasonCode, Scope, Severity, Timestamp};
 use ledger::reconcile::Finding;
 use risk::{Release, Restriction};
@@ -78,13 +80,19 @@ impl GlobalRisk {
         self.step(now, recovery.scope(), "reconcile", "the book equals the exchange".into(), effects);
         let scope = recovery.scope().clone();
         self.loosen(now, scope, ReasonCode::Recovery, Permission::GuardedExits, "reconciliation", effects);
+        // The Executor learns what rests and places what is missing, before entries may go (R4).
+        self.publish_everything(effects);
     }
 
     pub(super) fn recovered(&mut self, now: Timestamp, recovery: &Recovery<Backfilled>, effects: &mut Effects) {
         self.step(now, recovery.scope(), "backfill", "candles of the past are with the strategies".into(), effects);
         self.loosen(now, recovery.scope().clone(), ReasonCode::Recovery, Permission::All, "recovery", effects);
         // Every strategy learns where it stands before it may wish anything.
-        let held: Vec<_> = self
+        self.publish_everything(effects);
+    }
+
+    pub(super) fn publish_everything(&self, effects: &mut Effects) {
+        let held: BTreeSet<_> = self
             .ledger
             .instances()
             .flat_map(|book| book.positions().map(|position| (book.id.clone(), position.symbol().clone())))

@@ -111,7 +111,11 @@ impl Desk {
             side: Side::Buy,
             quantity: "0.01".parse().unwrap(),
             limit,
-            protection: Protection { stop: "1".parse().unwrap(), take_profit: None },
+            protection: Protection {
+                stop: "1".parse().unwrap(),
+                take_profit: None,
+                style: risk::ProtectionStyle::Local,
+            },
             reason: ReasonCode::EntrySignal,
             correlation_id: CorrelationId(1),
         });

@@ -44,6 +44,7 @@ pub(crate) fn setup(symbols: &[&str]) -> Setup {
                 capital: "10000".parse().unwrap(),
                 symbols: vec![symbol.parse().unwrap()],
                 entry_size: "0.5".parse().unwrap(),
+                protection: risk::ProtectionStyle::Local,
                 strategy: serde_json::from_str(strategy).unwrap(),
             });
         }

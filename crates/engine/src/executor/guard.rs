@@ -1,0 +1,384 @@
+//! What guards one position: the price watched here, and the orders that rest on the exchange for it.
+//!
+//! One rule, looked at after every change and with every heartbeat: what is held is either reserved by a stop on the
+//! exchange or watched here. Two sequences take a resting exit away: `Replace`, and `Close`. Each is journaled before its
+//! first cancel leaves and ended in the journal, so that a restart goes on where it stood.
+//!
+//! It must never take a resting exit away outside of such a sequence, nor send a second exit for what is reserved.
+
+mod resting;
+
+use domain::{
+    Alert, ClientOrderId, CorrelationId, ExitKind, InstanceId, Millis, Price, Quantity, ReasonCode, Scope, Severity,
+    Symbol, Timestamp,
+};
+use ledger::Position;
+use risk::{ExitIntent, OrderIntent, Protection};
+use serde::{Deserialize, Serialize};
+
+use crate::message::{ActorId, Envelope, GlobalRiskMessage, RestingExit};
+use crate::record::Record;
+use crate::{Effects, PositionUpdate};
+
+/// A stop that was reached and has not closed the position after so long is given up for a market order, in exchange
+/// time.
+pub const ESCALATION: Millis = Millis::from_secs(10);
+/// How long to wait before what failed is tried again, in exchange time: a refused protection, an unanswered cancel.
+pub(super) const REPEAT: Millis = Millis::from_secs(5);
+/// So many stops of one position may rest beside each other; a further part replaces them all by one.
+const STOPS_MAX: usize = 3;
+
+/// What is under way with the resting exits of a position. Durable: a restart goes on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Sequence {
+    /// What rests is cancelled, and then placed anew for what is held.
+    Replace,
+    /// What rests is cancelled, and then the position is closed at market; what is left is protected again.
+    Close {
+        /// Which kind of exit it ends in.
+        exit: ExitKind,
+        /// Why.
+        reason: ReasonCode,
+        /// What is to be left of the position, in base units: going on with it twice closes nothing twice.
+        keep: Quantity,
+        /// The event that caused it.
+        correlation_id: CorrelationId,
+    },
+}
+
+/// How far an exit is that this guard has asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// None is asked for.
+    None,
+    /// The wish is on its way to the gate.
+    Asked,
+    /// It is with the exchange.
+    Working,
+}
+
+/// What guards one position.
+#[derive(Debug)]
+pub(super) struct Guard {
+    instance: InstanceId,
+    symbol: Symbol,
+    pub(super) protection: Protection,
+    /// The protection that an entry will bring once it fills.
+    promised: Option<(ClientOrderId, Protection)>,
+    position: Option<Position>,
+    /// The entry that brought the guard is at work.
+    entry: Option<ClientOrderId>,
+    resting: Vec<RestingExit>,
+    exit: Exit,
+    exits_permitted: bool,
+    sequence: Option<Sequence>,
+    /// A restart found it, and the ledger has not yet said what rests and what is at work.
+    restored: bool,
+    /// A wish to protect is on its way to the gate.
+    protecting: bool,
+    /// Not to be protected again before.
+    protect_at: Timestamp,
+    /// So much was too little for the exchange to take, in base units.
+    too_small: Quantity,
+    /// When what rests was last asked to be cancelled.
+    cancelled_at: Option<Timestamp>,
+    /// Since when a close waits for its permission.
+    blocked_since: Option<Timestamp>,
+    /// Since when the price is beyond a stop that rests.
+    reached_at: Option<Timestamp>,
+    /// Since when something rests although nothing is held.
+    idle_since: Option<Timestamp>,
+    /// Since when stops reserve more than is held, or a target rests without a stop.
+    excessive_since: Option<Timestamp>,
+    /// Since when one leg of a list rests without the other.
+    lone_since: Option<Timestamp>,
+    correlation_id: CorrelationId,
+}
+
+impl Guard {
+    pub(super) fn new(instance: InstanceId, symbol: Symbol, protection: Protection) -> Self {
+        Self {
+            instance,
+            symbol,
+            protection,
+            promised: None,
+            position: None,
+            entry: None,
+            resting: Vec::new(),
+            exit: Exit::None,
+            exits_permitted: false,
+            sequence: None,
+            restored: false,
+            protecting: false,
+            protect_at: Timestamp::EPOCH,
+            too_small: Quantity::ZERO,
+            cancelled_at: None,
+            blocked_since: None,
+            reached_at: None,
+            idle_since: None,
+            excessive_since: None,
+            lone_since: None,
+            correlation_id: CorrelationId::default(),
+        }
+    }
+
+    /// The guard of a position that a restart found, with what was under way.
+    pub(super) fn restored(mut self, position: Option<Position>, sequence: Option<Sequence>) -> Self {
+        (self.position, self.sequence, self.restored) = (position, sequence, true);
+        self
+    }
+
+    /// An entry was approved that brings this protection.
+    pub(super) fn begin(&mut self, protection: Protection, entry: ClientOrderId) {
+        if self.position.is_none() {
+            self.protection = protection;
+        } else {
+            self.promised = Some((entry.clone(), protection));
+        }
+        self.entry = Some(entry);
+    }
+
+    /// The orders that rest for the position.
+    pub(super) fn resting(&self) -> &[RestingExit] {
+        &self.resting
+    }
+
+    fn held(&self) -> Quantity {
+        self.position.as_ref().map_or(Quantity::ZERO, |position| position.quantity().abs())
+    }
+
+    /// What is held and reserved by no stop, in base units.
+    pub(super) fn uncovered(&self) -> Quantity {
+        let held = self.held();
+        let covered: Quantity = self.stops().map(|stop| stop.open_quantity).sum();
+        (held - covered).max(Quantity::ZERO)
+    }
+
+    fn stops(&self) -> impl Iterator<Item = &RestingExit> {
+        self.resting.iter().filter(|exit| exit.stop_price.is_some())
+    }
+
+    /// Where the instance stands. True if nothing is left to guard.
+    pub(super) fn position(&mut self, update: PositionUpdate) -> bool {
+        self.restored = false;
+        self.correlation_id = update.correlation_id;
+        self.entry = update.entry;
+        let before = self.held();
+        self.position = (!update.flat).then_some(update.position);
+        if self.position.is_none() {
+            self.too_small = Quantity::ZERO;
+        }
+        if self.held() > before
+            && let Some((_, protection)) = self.promised.take()
+        {
+            self.protection = protection;
+        }
+        self.promised.take_if(|(entry, _)| self.entry.as_ref() != Some(entry));
+        // What was asked for rests now, or is on its way to rest.
+        if update.resting.iter().any(|exit| self.resting.iter().all(|before| before.id != exit.id)) {
+            self.protecting = false;
+        }
+        self.resting = update.resting;
+        self.exits_permitted = update.exits_permitted;
+        self.exit = match (self.exit, update.exit_working) {
+            (_, true) => Exit::Working,
+            (Exit::Asked, false) if self.position.is_some() => Exit::Asked,
+            (Exit::None | Exit::Asked | Exit::Working, false) => Exit::None,
+        };
+        self.position.is_none() && self.entry.is_none() && self.resting.is_empty()
+    }
+
+    /// The gate refused the exit that was asked for: what is held is protected again.
+    pub(super) fn exit_refused(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.exit = Exit::None;
+        if matches!(self.sequence, Some(Sequence::Close { .. })) {
+            self.turn_to(None, now, effects);
+        }
+    }
+
+    /// The gate, or the exchange, refused to let the exit rest.
+    pub(super) fn protection_refused(&mut self, now: Timestamp, reason: ReasonCode) {
+        self.protecting = false;
+        self.protect_at = now + REPEAT;
+        if matches!(reason, ReasonCode::QuantityBelowMinimum | ReasonCode::NotionalBelowMinimum) {
+            self.too_small = self.too_small.max(self.uncovered());
+        }
+    }
+
+    /// Gives what rests up for an exit at market.
+    pub(super) fn close(&mut self, exit: &ExitIntent, now: Timestamp, effects: &mut Effects) {
+        if matches!(self.sequence, Some(Sequence::Close { .. })) || self.position.is_none() {
+            return;
+        }
+        let held = self.held();
+        let keep = (held - exit.quantity()).max(Quantity::ZERO);
+        let (reason, correlation_id) = (exit.reason(), exit.correlation_id());
+        self.turn_to(Some(Sequence::Close { exit: exit.kind(), reason, keep, correlation_id }), now, effects);
+    }
+
+    fn turn_to(&mut self, sequence: Option<Sequence>, now: Timestamp, effects: &mut Effects) {
+        if self.sequence == sequence {
+            return;
+        }
+        self.sequence = sequence;
+        (self.cancelled_at, self.blocked_since) = (None, None);
+        let (instance, symbol) = (self.instance.clone(), self.symbol.clone());
+        let record = Record::ProtectionSequence { instance, symbol, sequence: self.sequence.clone() };
+        effects.journal(now, ActorId::Executor, self.correlation_id, record);
+    }
+
+    /// Does what is to be done now. `mark` is the price of the symbol, where one is known.
+    pub(super) fn tend(&mut self, now: Timestamp, mark: Option<Price>, effects: &mut Effects) {
+        if self.restored {
+            return;
+        }
+        self.ask_for_lone_legs(now, effects);
+        match self.sequence.clone() {
+            None => self.guard(now, mark, effects),
+            Some(Sequence::Replace) if self.resting.is_empty() => {
+                self.turn_to(None, now, effects);
+                self.guard(now, mark, effects);
+            }
+            Some(Sequence::Replace) => {
+                // The stop may be reached while it is taken away: then the sequence ends in a close.
+                match self.reached(mark) {
+                    Some(reason) => self.begin_close(reason, now, effects),
+                    None => self.cancel_resting(now, effects),
+                }
+            }
+            // A recovery goes on with a strategy's close once it may; until then the price is watched.
+            Some(Sequence::Close { exit: ExitKind::Signal, .. }) if !self.exits_permitted => {
+                if let Some(reason) = self.reached(mark) {
+                    self.begin_close(reason, now, effects);
+                } else if now.since(*self.blocked_since.get_or_insert(now)) >= ESCALATION {
+                    self.turn_to(None, now, effects);
+                }
+            }
+            Some(Sequence::Close { exit, reason, keep, correlation_id }) => {
+                self.go_on_closing(exit, reason, keep, correlation_id, now, effects);
+            }
+        }
+    }
+
+    fn go_on_closing(
+        &mut self,
+        kind: ExitKind,
+        reason: ReasonCode,
+        keep: Quantity,
+        correlation_id: CorrelationId,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) {
+        match self.exit {
+            Exit::Asked => {}
+            // The exit is in the book: what is left of the position after it is guarded as any other.
+            Exit::Working => self.turn_to(None, now, effects),
+            Exit::None if !self.resting.is_empty() => self.cancel_resting(now, effects),
+            Exit::None => {
+                let quantity = self.held() - keep;
+                let intent =
+                    |position| ExitIntent::from_position(position, Some(quantity), kind, reason, correlation_id);
+                match self.position.as_ref().filter(|_| quantity.is_positive()).and_then(intent) {
+                    Some(exit) => self.send(Some(exit), effects),
+                    None => self.turn_to(None, now, effects),
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, exit: Option<ExitIntent>, effects: &mut Effects) {
+        let Some(exit) = exit else { return };
+        self.exit = Exit::Asked;
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit))));
+    }
+
+    fn begin_close(&mut self, reason: ReasonCode, now: Timestamp, effects: &mut Effects) {
+        let (exit, correlation_id) = (ExitKind::Protective, self.correlation_id);
+        self.turn_to(Some(Sequence::Close { exit, reason, keep: Quantity::ZERO, correlation_id }), now, effects);
+        self.go_on_closing(exit, reason, Quantity::ZERO, correlation_id, now, effects);
+    }
+
+    /// Which exit the price calls for.
+    fn reached(&self, mark: Option<Price>) -> Option<ReasonCode> {
+        self.protection.reached(self.position.as_ref()?.closing_side()?, mark?)
+    }
+
+    /// The price is `mark`. Most prices change nothing, and then nothing else is looked at.
+    pub(super) fn marked(&mut self, now: Timestamp, mark: Price, cause: CorrelationId, effects: &mut Effects) {
+        if self.sequence.is_some() || self.reached(Some(mark)).is_some() {
+            self.correlation_id = cause;
+            self.tend(now, Some(mark), effects);
+        } else {
+            self.reached_at = None;
+        }
+    }
+
+    fn guard(&mut self, now: Timestamp, mark: Option<Price>, effects: &mut Effects) {
+        if self.position.is_none() {
+            return self.clear_idle(now, effects);
+        }
+        self.idle_since = None;
+        if self.exit != Exit::None {
+            return;
+        }
+        match self.reached(mark) {
+            Some(reason) => self.fire(reason, now, effects),
+            None => {
+                self.reached_at = None;
+                self.cover(now, effects);
+            }
+        }
+    }
+
+    /// The price calls for an exit: what rests does its part, the rest is sent now.
+    fn fire(&mut self, reason: ReasonCode, now: Timestamp, effects: &mut Effects) {
+        let target_rests = self.resting.iter().any(|exit| exit.stop_price.is_none());
+        let at_work = match reason {
+            ReasonCode::ExitTakeProfit => target_rests,
+            _ => self.stops().next().is_some(),
+        };
+        if self.resting.is_empty() {
+            let exit = self.position.as_ref().and_then(|position| {
+                ExitIntent::from_position(position, None, ExitKind::Protective, reason, self.correlation_id)
+            });
+            return self.send(exit, effects);
+        }
+        if !at_work {
+            return self.begin_close(reason, now, effects);
+        }
+        let since = *self.reached_at.get_or_insert(now);
+        // A target that rests is filled by the market in its turn; a stop must not wait for it.
+        if reason != ReasonCode::ExitTakeProfit && now.since(since) >= ESCALATION {
+            self.reached_at = None;
+            self.tell_escalation(now, effects);
+            return self.begin_close(reason, now, effects);
+        }
+        let open = self.uncovered().min(self.unreserved());
+        if let Some(position) = self.position.as_ref().filter(|_| open > self.too_small && !self.protecting) {
+            let exit =
+                ExitIntent::from_position(position, Some(open), ExitKind::Protective, reason, self.correlation_id);
+            self.send(exit, effects);
+        }
+    }
+
+    fn tell_escalation(&self, now: Timestamp, effects: &mut Effects) {
+        let text = format!(
+            "The stop of {} on {} was reached {ESCALATION} ago and has not closed the position. It is cancelled, and the \
+             position closed at market.",
+            self.instance, self.symbol
+        );
+        self.alert(now, ReasonCode::ProtectionEscalated, text, effects);
+    }
+
+    fn alert(&self, now: Timestamp, reason: ReasonCode, text: String, effects: &mut Effects) {
+        let (scope, correlation_id) = (Scope::Instance(self.instance.clone()), self.correlation_id);
+        let alert = Alert { time: now, severity: Severity::High, reason, scope, text, correlation_id };
+        effects.alert(ActorId::Executor, alert);
+    }
+
+    /// For the record of its end.
+    pub(super) fn cleared(&self) -> Record {
+        Record::ProtectionCleared { instance: self.instance.clone(), symbol: self.symbol.clone() }
+    }
+}

@@ -1,0 +1,4 @@
+-- Protection may rest on the exchange: 'local' is watched by the service, 'resting' is an order. `sequence` is what is
+-- under way with the resting orders (JSON), so that a restart goes on with it.
+ALTER TABLE protections ADD COLUMN style TEXT NOT NULL DEFAULT 'local';
+ALTER TABLE protections ADD COLUMN sequence TEXT;
