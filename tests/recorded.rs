@@ -47,7 +47,6 @@ fn setup(symbols: &[&str]) -> Setup {
         instances: kinds.iter().enumerate().map(instance).collect(),
         limits: Limits::default(),
         boot: BootNumber(1),
-        outside: Default::default(),
         heartbeat_timeout_ms: 3000,
         equity_sample_ms: Millis::from_secs(3600),
         quote_age_ms_max: Millis::from_secs(10),

@@ -1,6 +1,5 @@
 //! What the benchmarks trade: one market, limits that refuse nothing, and a strategy that trades a lot.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -91,7 +90,6 @@ pub(crate) fn setup(families: &[&str], instances: Vec<InstanceConfig>) -> Setup 
         instances,
         limits: limits(),
         boot: BootNumber(1),
-        outside: BTreeMap::new(),
         heartbeat_timeout_ms: 60_000,
         equity_sample_ms: Millis::from_secs(300),
         quote_age_ms_max: Millis::from_secs(10),

@@ -134,6 +134,18 @@ reason_codes! {
     FeedLost => "FEED_LOST",
     /// A market stream is back.
     FeedRestored => "FEED_RESTORED",
+    /// Events of the account do not come: what happens to orders is not told.
+    AccountStreamLost => "ACCOUNT_STREAM_LOST",
+    /// Events of the account come again, and what happened meanwhile is known.
+    AccountStreamRestored => "ACCOUNT_STREAM_RESTORED",
+    /// The exchange does not answer, after all repetitions.
+    ExchangeUnreachable => "EXCHANGE_UNREACHABLE",
+    /// The exchange answers again, and what happened meanwhile is known.
+    ExchangeReachable => "EXCHANGE_REACHABLE",
+    /// What is held beside the books was taken as it was found, or changed by a transfer.
+    OutsideHolding => "OUTSIDE_HOLDING",
+    /// A person promoted the service to another mode of trading.
+    Promoted => "PROMOTED",
     /// Market data was refused because it cannot be true.
     BadMarketData => "BAD_MARKET_DATA",
     /// Candles are missing between two that came.

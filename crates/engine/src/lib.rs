@@ -21,9 +21,9 @@ pub mod system;
 pub use effect::{BackfillRequest, Effect, Effects, SnapshotRequest};
 pub use executor::Sequence;
 pub use message::{
-    ActorId, Command, Cycle, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage,
-    HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate, ReconcilerMessage, RestingExit,
-    StrategyMessage, SubmitResult,
+    ActorId, Command, Cycle, Envelope, ExchangeEvent, ExecutorMessage, FamilyIndex, FamilyRiskMessage,
+    GlobalRiskMessage, HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate,
+    ReconcilerMessage, RestingExit, StrategyMessage, SubmitResult,
 };
 pub use record::{JournalEntry, Record};
 pub use recovery::{Backfilled, Reconciled, Recovery, Reloaded};

@@ -2,12 +2,14 @@
 //!
 //! What is large and seldom is boxed, because a message is moved several times on its way. A message says which actor it is for by its type, so that none can be sent to the wrong one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use domain::{
-    Alert, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval, MarketEvent,
-    MarketInputError, Notional, OrderReport, Permission, Price, Quantity, Quote, ReasonCode, Scope, Symbol, Trade,
+    Alert, Asset, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval,
+    MarketEvent, MarketInputError, Notional, OrderReport, Permission, Price, Quantity, Quote, ReasonCode, Scope,
+    Symbol, Trade,
 };
 use ledger::reconcile::{ExchangeSnapshot, Finding};
 use ledger::{Ledger, OrderEnd, Position};
@@ -218,9 +220,37 @@ pub enum FamilyRiskMessage {
     Cycle(Cycle, InstanceIndex),
 }
 
+/// What the connection to the exchange tells beside orders and market data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExchangeEvent {
+    /// Events of the account are not being told yet; the process has just started.
+    AccountStreamAwaited,
+    /// Events of the account are no longer told, and why.
+    AccountStreamLost(String),
+    /// Events of the account are told from now on; those before must be asked for.
+    AccountStreamSubscribed,
+    /// The exchange does not answer, after all repetitions, and what was said last.
+    Unreachable(String),
+    /// The exchange answers again.
+    Reachable,
+    /// Something came into the account, or left it, without a trade: a deposit, a withdrawal, a transfer.
+    Transfer {
+        /// What.
+        asset: Asset,
+        /// Above zero came in, in units of the asset.
+        delta: Quantity,
+    },
+    /// What the exchange's own test of an order came to; `None`: it would have been taken.
+    Validated(Symbol, ClientOrderId, Option<String>),
+}
+
 /// What GlobalRisk is told.
 #[derive(Debug)]
 pub enum GlobalRiskMessage {
+    /// The connection to the exchange told something.
+    Exchange(ExchangeEvent),
+    /// What happened during an outage is booked.
+    GapClosed,
     /// Somebody wishes to trade.
     Intent(OrderIntent),
     /// A protective exit is to rest on the exchange.
@@ -341,8 +371,10 @@ pub enum ExecutorMessage {
 pub enum ReconcilerMessage {
     /// Recover this scope.
     Start(Scope),
-    /// The book, as it is now.
-    Book(Box<Ledger>),
+    /// Events of the account may have been missed: ask for what happened.
+    CloseGap,
+    /// The book, as it is now, and what is held beside it, by asset.
+    Book(Box<Ledger>, BTreeMap<Asset, Quantity>),
     /// What the exchange says, or why it could not be gathered.
     Snapshot(Result<Box<ExchangeSnapshot>, String>),
     /// The differences are booked; so many orders could not be resolved and so many assets differ.

@@ -5,23 +5,33 @@
 use std::collections::BTreeMap;
 
 use domain::{Asset, Quantity, Scope, Symbol};
-use ledger::{Ledger, reconcile};
+use ledger::Ledger;
+use ledger::reconcile::{self, ExchangeSnapshot};
 
 use crate::message::{Envelope, GlobalRiskMessage, ReconcilerMessage};
 use crate::recovery::{Reconciled, ReconciliationResult, Recovery, Reloaded};
 use crate::{Effect, Effects, Setup, SnapshotRequest, executor};
 
+/// The ledger, and what is held beside it.
+type Book = (Box<Ledger>, BTreeMap<Asset, Quantity>);
+
 #[derive(Debug)]
 enum Step {
     Idle,
     /// The state is loaded; the book and the exchange's word are being gathered.
-    Gathering(Recovery<Reloaded>, Option<Box<Ledger>>),
+    Gathering(Recovery<Reloaded>, Option<Book>),
     /// The differences are with GlobalRisk.
     Applying(Recovery<Reloaded>),
     /// Something failed or is still open: the next cycle tries again.
     Waiting(Recovery<Reloaded>),
     /// Candles of the past are on their way.
     Backfilling(Recovery<Reconciled>),
+    /// Events may have been missed; the book and the exchange's word are being gathered.
+    GapGathering(Option<Book>),
+    /// The differences of a gap are with GlobalRisk.
+    GapApplying,
+    /// Something of a gap is still open: the next cycle tries again.
+    GapWaiting,
 }
 
 /// The Reconciler machine.
@@ -30,9 +40,10 @@ pub struct Reconciler {
     step: Step,
     bases: BTreeMap<Symbol, Asset>,
     symbols: Vec<Symbol>,
-    outside: BTreeMap<Asset, Quantity>,
     validity: domain::Millis,
     attempts: u32,
+    /// Events may have been missed since the last question was asked.
+    gap: bool,
 }
 
 impl Reconciler {
@@ -40,8 +51,7 @@ impl Reconciler {
     #[must_use]
     pub fn new(setup: &Setup, bases: BTreeMap<Symbol, Asset>) -> Self {
         let validity = domain::Millis::new(setup.limits.approval_validity_ms.get() + executor::VALIDITY_MARGIN.get());
-        let (symbols, outside) = (setup.symbols(), setup.outside.clone());
-        Self { step: Step::Idle, bases, symbols, outside, validity, attempts: 0 }
+        Self { step: Step::Idle, bases, symbols: setup.symbols(), validity, attempts: 0, gap: false }
     }
 
     /// What it does now, for people.
@@ -53,6 +63,7 @@ impl Reconciler {
             Step::Applying(_) => "booking the differences",
             Step::Waiting(_) => "waiting to ask again",
             Step::Backfilling(_) => "fetching candles",
+            Step::GapGathering(_) | Step::GapApplying | Step::GapWaiting => "asking what was missed",
         }
     }
 
@@ -60,17 +71,32 @@ impl Reconciler {
     pub fn handle(&mut self, message: ReconcilerMessage, effects: &mut Effects) {
         let step = std::mem::replace(&mut self.step, Step::Idle);
         self.step = match (message, step) {
-            (ReconcilerMessage::Start(scope), _) => self.start(scope, effects),
-            (ReconcilerMessage::Book(book), Step::Gathering(recovery, _)) => {
+            (ReconcilerMessage::Start(scope), step) => {
+                self.gap |= matches!(step, Step::GapGathering(_) | Step::GapApplying | Step::GapWaiting);
+                self.start(scope, effects)
+            }
+            (ReconcilerMessage::CloseGap, step) => {
+                self.gap = true;
+                step
+            }
+            (ReconcilerMessage::Book(book, outside), Step::Gathering(recovery, _)) => {
                 effects.push(Effect::Gather(Box::new(self.request(&book))));
-                Step::Gathering(recovery, Some(book))
+                Step::Gathering(recovery, Some((book, outside)))
+            }
+            (ReconcilerMessage::Book(book, outside), Step::GapGathering(_)) => {
+                effects.push(Effect::Gather(Box::new(self.request(&book))));
+                Step::GapGathering(Some((book, outside)))
             }
             (ReconcilerMessage::Snapshot(Ok(snapshot)), Step::Gathering(recovery, Some(book))) => {
-                let findings = reconcile::plan(&book, &snapshot, &self.bases, &self.outside, self.validity);
-                effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Reconcile(findings)));
+                self.apply(&book, &snapshot, effects);
                 Step::Applying(recovery)
             }
+            (ReconcilerMessage::Snapshot(Ok(snapshot)), Step::GapGathering(Some(book))) => {
+                self.apply(&book, &snapshot, effects);
+                Step::GapApplying
+            }
             (ReconcilerMessage::Snapshot(Err(_)), Step::Gathering(recovery, _)) => Step::Waiting(recovery),
+            (ReconcilerMessage::Snapshot(Err(_)), Step::GapGathering(_)) => Step::GapWaiting,
             (ReconcilerMessage::Applied { unresolved, drifting }, Step::Applying(recovery)) => {
                 match recovery.reconciled(ReconciliationResult { unresolved, drifting }) {
                     Ok(recovery) => {
@@ -81,6 +107,14 @@ impl Reconciler {
                     Err(recovery) => Step::Waiting(recovery),
                 }
             }
+            (ReconcilerMessage::Applied { unresolved: 0, drifting: 0 }, Step::GapApplying) => {
+                // What came in meanwhile has its own question.
+                if !self.gap {
+                    effects.send(Envelope::GlobalRisk(GlobalRiskMessage::GapClosed));
+                }
+                Step::Idle
+            }
+            (ReconcilerMessage::Applied { .. }, Step::GapApplying) => Step::GapWaiting,
             (ReconcilerMessage::BackfillDone, Step::Backfilling(recovery)) => {
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Recovered(recovery.backfilled())));
                 Step::Idle
@@ -89,9 +123,10 @@ impl Reconciler {
                 self.attempts += 1;
                 self.start(recovery.scope().clone(), effects)
             }
+            (ReconcilerMessage::Cycle(_), Step::GapWaiting) => self.ask_for_gap(effects),
             // Answers to a question that is no longer asked.
             (
-                ReconcilerMessage::Book(_)
+                ReconcilerMessage::Book(..)
                 | ReconcilerMessage::Snapshot(_)
                 | ReconcilerMessage::Applied { .. }
                 | ReconcilerMessage::BackfillDone
@@ -99,6 +134,20 @@ impl Reconciler {
                 step,
             ) => step,
         };
+        if self.gap && matches!(self.step, Step::Idle) {
+            self.step = self.ask_for_gap(effects);
+        }
+    }
+
+    fn ask_for_gap(&mut self, effects: &mut Effects) -> Step {
+        self.gap = false;
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::DescribeBook));
+        Step::GapGathering(None)
+    }
+
+    fn apply(&self, (book, outside): &Book, snapshot: &ExchangeSnapshot, effects: &mut Effects) {
+        let findings = reconcile::plan(book, snapshot, &self.bases, outside, self.validity);
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Reconcile(findings)));
     }
 
     fn start(&mut self, scope: Scope, effects: &mut Effects) -> Step {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Alert, BootNumber, CorrelationId, FamilyId, Fill, InstanceId, MarketInputError, Notional, OrderSpec, Permission,
-    Price, Purpose, ReasonCode, Scope, Symbol, Timestamp, TradingMode,
+    Alert, Asset, BootNumber, ClientOrderId, CorrelationId, FamilyId, Fill, InstanceId, MarketInputError, Notional,
+    OrderSpec, Permission, Price, Purpose, Quantity, ReasonCode, Scope, Symbol, Timestamp, TradingMode,
 };
 use ledger::{EquityTracker, InstanceBook, Order, RoundTrip};
 use risk::{Protection, Restriction};
@@ -156,6 +156,33 @@ pub enum Record {
         /// What was found.
         detail: String,
     },
+    /// What is held on the account beside the books is another quantity now.
+    OutsideChanged {
+        /// Of what.
+        asset: Asset,
+        /// So much now, in units of the asset.
+        quantity: Quantity,
+        /// Why: the first start, the configuration, a transfer.
+        cause: String,
+    },
+    /// A person promoted the service.
+    Promoted {
+        /// To this mode.
+        to: TradingMode,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// What the exchange's own test of an order came to, which was not sent.
+    OrderValidated {
+        /// Of which market.
+        symbol: Symbol,
+        /// The order.
+        order: ClientOrderId,
+        /// Why the exchange would refuse it; `None`: it would take it.
+        refusal: Option<String>,
+    },
     /// Somebody must be told.
     AlertRaised(Alert),
     /// Market data was refused; journaled once for each kind, then counted.
@@ -194,6 +221,9 @@ impl Record {
             Self::ProtectionCleared { .. } => "protection_cleared",
             Self::EquitySampled { .. } => "equity_sampled",
             Self::RecoveryStep { .. } => "recovery_step",
+            Self::OutsideChanged { .. } => "outside_changed",
+            Self::Promoted { .. } => "promoted",
+            Self::OrderValidated { .. } => "order_validated",
             Self::AlertRaised(_) => "alert_raised",
             Self::InputRejected { .. } => "input_rejected",
             Self::Commanded { .. } => "commanded",

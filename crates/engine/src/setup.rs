@@ -51,8 +51,6 @@ pub struct Setup {
     pub limits: Limits,
     /// This boot.
     pub boot: BootNumber,
-    /// Held on the account beside the books, by asset.
-    pub outside: BTreeMap<Asset, Quantity>,
     /// Longest time without a heartbeat, in monotonic milliseconds (H1).
     pub heartbeat_timeout_ms: u64,
     /// How often the equity is journaled, in exchange time.
@@ -128,6 +126,8 @@ pub struct BookState {
     pub restrictions: Vec<Restriction>,
     /// What guards the positions.
     pub protections: Vec<SavedProtection>,
+    /// Held on the account beside the books, by asset.
+    pub outside: BTreeMap<Asset, Quantity>,
     /// The strategies' states.
     pub strategies: Vec<SavedStrategy>,
     /// The newest exchange time that the book has seen.

@@ -132,7 +132,15 @@ pub(crate) fn event_line(entry: &JournalEntry) -> Option<EventLine> {
             format!("{scope} permits {to} again ({reason}, by {by})")
         }
         Record::RecoveryStep { scope, step, detail } => format!("recovery of {scope}: {step}: {detail}"),
+        Record::OutsideChanged { asset, quantity, cause } => {
+            format!("{quantity} {asset} are held beside the books ({cause})")
+        }
+        Record::Promoted { to, by, reason } => format!("{by} promoted the service to {to}: {reason}"),
+        Record::OrderValidated { order, refusal: Some(refusal), .. } => {
+            format!("the exchange would refuse {order}: {refusal}")
+        }
         Record::Started { .. }
+        | Record::OrderValidated { refusal: None, .. }
         | Record::BooksOpened { .. }
         | Record::Stopped { .. }
         | Record::IntentRefused { .. }

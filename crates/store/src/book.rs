@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::{BootNumber, FamilyId, Symbol, Timestamp, TradeId};
+use domain::{Asset, BootNumber, FamilyId, Quantity, Symbol, Timestamp, TradeId};
 use engine::{BookState, SavedProtection, SavedStrategy};
 use ledger::{LedgerState, SeenTrades};
 use risk::Protection;
@@ -122,6 +122,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Loaded, 
         ledger,
         restrictions: source.bodies("restrictions", "SELECT body FROM restrictions").await?,
         protections: protections(&mut source).await?,
+        outside: outside(&mut source).await?,
         strategies: strategies(&mut source).await?,
         head: head(&mut source).await?,
         instruments: Vec::new(),
@@ -169,6 +170,15 @@ async fn protections(source: &mut Source<'_>) -> Result<Vec<SavedProtection>, St
         })
     };
     rows.iter().map(read).collect()
+}
+
+async fn outside(source: &mut Source<'_>) -> Result<BTreeMap<Asset, Quantity>, StoreError> {
+    let mut held = BTreeMap::new();
+    for row in source.rows("outside", "SELECT asset, quantity FROM outside").await? {
+        let (asset, quantity): (String, String) = (row.get(0), row.get(1));
+        held.insert(source.parse("outside", &asset)?, source.parse("outside", &quantity)?);
+    }
+    Ok(held)
 }
 
 async fn strategies(source: &mut Source<'_>) -> Result<Vec<SavedStrategy>, StoreError> {

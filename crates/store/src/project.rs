@@ -127,6 +127,14 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             }
             Ok(())
         }
+        Record::OutsideChanged { asset, quantity, .. } => {
+            sqlx::query("INSERT OR REPLACE INTO outside (asset, quantity) VALUES (?, ?)")
+                .bind(asset.as_str())
+                .bind(quantity.to_string())
+                .execute(connection)
+                .await?;
+            Ok(())
+        }
         Record::AlertRaised(body) => alert(connection, row.sequence, body).await,
         Record::Started { .. }
         | Record::Stopped { .. }
@@ -135,6 +143,8 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
         | Record::FillNotBooked { .. }
         | Record::RecoveryStep { .. }
         | Record::InputRejected { .. }
+        | Record::Promoted { .. }
+        | Record::OrderValidated { .. }
         | Record::Commanded { .. } => Ok(()),
     }
 }

@@ -324,7 +324,6 @@ impl Config {
             instances: instances.collect(),
             limits: self.limits.clone(),
             boot,
-            outside: BTreeMap::new(),
             heartbeat_timeout_ms: self.service.heartbeat_timeout_ms,
             equity_sample_ms: self.service.equity_sample_ms,
             quote_age_ms_max: self.exchange.quote_age_ms_max,

@@ -43,7 +43,7 @@ fn the_status_in_short() {
 #[test]
 fn positions_with_their_guards() {
     let mut rows = samples::status().positions;
-    (rows[0].stop, rows[0].resting) = (None, domain::Quantity::ZERO);
+    (rows[0].stop, rows[0].resting) = (None, Quantity::ZERO);
     assert_snapshot!(positions(&rows, NOW), @r"
     instance  symbol   quantity  average price   mark   value  unrealized   stop  take profit  resting  opened
     ema-fast  ETHUSDT      0.25        50000.1  49900  850.50       -1.00   NONE            -        -  2026-01-02T03:01:00Z (3 min 5 s)

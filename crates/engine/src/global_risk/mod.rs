@@ -3,6 +3,7 @@
 //! It must never book a fill twice, approve what the gate refuses, lift a restriction before the lifting is durable, or let
 //! a start clear anything.
 
+mod exchange;
 mod orders;
 mod recovering;
 
@@ -10,12 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{
-    Alert, BootNumber, CorrelationId, InstanceId, Instrument, Millis, Permission, Price, ReasonCode, Scope, Severity,
-    Symbol, Timestamp,
+    Alert, Asset, BootNumber, CorrelationId, InstanceId, Instrument, Millis, Permission, Price, Quantity, ReasonCode,
+    Scope, Severity, Symbol, Timestamp,
 };
 use ledger::{InstanceBook, Ledger};
 use risk::{Gate, Release, Restriction, Restrictions, SafetyLatch};
 
+use self::exchange::Outage;
+use self::recovering::Drift;
 use crate::message::{
     ActorId, Command, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage, InstanceEquity,
     InstanceIndex, ReconcilerMessage, StrategyMessage,
@@ -40,6 +43,12 @@ pub struct GlobalRisk {
     boot: BootNumber,
     sequences: BTreeMap<InstanceId, u64>,
     journal_available: bool,
+    /// Held on the account beside the books.
+    outside: BTreeMap<Asset, Quantity>,
+    /// What keeps the exchange from being known, and whether it is over.
+    outages: BTreeMap<ReasonCode, Outage>,
+    /// Differences that the last reconciliation found, so that only what stays is told.
+    drifts: BTreeMap<Asset, Drift>,
     equity_sequence: u64,
     equity_sample: Millis,
     sampled_at: Timestamp,
@@ -73,6 +82,9 @@ impl GlobalRisk {
             boot: setup.boot,
             sequences: BTreeMap::new(),
             journal_available: true,
+            outside: state.outside.clone(),
+            outages: BTreeMap::new(),
+            drifts: BTreeMap::new(),
             equity_sequence: 0,
             equity_sample: setup.equity_sample_ms,
             sampled_at: Timestamp::EPOCH,
@@ -125,9 +137,11 @@ impl GlobalRisk {
             GlobalRiskMessage::Instruments(instruments) => self.learn_instruments(&instruments),
             GlobalRiskMessage::Alert(alert) => effects.alert(ME, alert),
             GlobalRiskMessage::DescribeBook => {
-                let book = ReconcilerMessage::Book(Box::new(self.ledger.clone()));
+                let book = ReconcilerMessage::Book(Box::new(self.ledger.clone()), self.outside.clone());
                 effects.send(Envelope::Reconciler(book));
             }
+            GlobalRiskMessage::Exchange(event) => self.exchange(now, event, effects),
+            GlobalRiskMessage::GapClosed => self.gap_closed(now, effects),
             GlobalRiskMessage::Reconcile(findings) => self.reconcile(now, findings, effects),
             GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
             GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),

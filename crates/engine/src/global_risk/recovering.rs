@@ -2,9 +2,9 @@
 //!
 //! It must never open the gate for a scope whose book differs from the exchange.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{CorrelationId, Permission, ReasonCode, Scope, Severity, Timestamp};
+use domain::{Asset, CorrelationId, Permission, Quantity, ReasonCode, Scope, Severity, Timestamp};
 use ledger::reconcile::Finding;
 use risk::{Release, Restriction};
 
@@ -13,6 +13,14 @@ use crate::Effects;
 use crate::message::{Envelope, ReconcilerMessage};
 use crate::record::Record;
 use crate::recovery::{Backfilled, Reconciled, Recovery};
+
+/// A quantity that book and exchange do not agree on.
+#[derive(Debug)]
+pub(super) struct Drift {
+    local: Quantity,
+    exchange: Quantity,
+    told: bool,
+}
 
 impl GlobalRisk {
     /// Puts the whole process under recovery: nothing leaves until it is reconciled.
@@ -34,7 +42,7 @@ impl GlobalRisk {
     }
 
     pub(super) fn reconcile(&mut self, now: Timestamp, findings: Vec<Finding>, effects: &mut Effects) {
-        let (mut unresolved, mut drifting, mut missed) = (0, 0, 0);
+        let (mut unresolved, mut drifting, mut missed, mut found) = (0, 0, 0, BTreeMap::new());
         for finding in findings {
             match finding {
                 Finding::MissedFill(fill) => {
@@ -60,13 +68,11 @@ impl GlobalRisk {
                 }
                 Finding::Drift { asset, local, exchange } => {
                     drifting += 1;
-                    let text = format!(
-                        "The exchange holds {exchange} {asset} and the book {local}. Nothing is sent until they are equal."
-                    );
-                    self.drift_alert(now, Severity::Critical, Scope::Global, text, effects);
+                    found.insert(asset.clone(), Drift { local, exchange, told: false });
                 }
             }
         }
+        self.tell_drifts(now, found, effects);
         if missed > 0 {
             let text = format!("{missed} trades that happened while the service was away are booked.");
             let correlation = CorrelationId::default();
@@ -74,6 +80,25 @@ impl GlobalRisk {
             Self::alert(now, Severity::Warning, reason, Scope::Global, text, correlation, effects);
         }
         effects.send(Envelope::Reconciler(ReconcilerMessage::Applied { unresolved, drifting }));
+    }
+
+    /// Spot has no consistent snapshot: a trade may be between two answers. What two reconciliations find alike is told,
+    /// once.
+    fn tell_drifts(&mut self, now: Timestamp, mut found: BTreeMap<Asset, Drift>, effects: &mut Effects) {
+        for (asset, drift) in &mut found {
+            let Some(before) = self.drifts.get(asset) else { continue };
+            let same = (before.local, before.exchange) == (drift.local, drift.exchange);
+            drift.told = same;
+            if same && !before.told {
+                let text = format!(
+                    "The exchange holds {} {asset} and the book {}. No entry is sent until they are equal: book what \
+                     is missing, or configure what is held beside the books (portfolio.outside).",
+                    drift.exchange, drift.local
+                );
+                self.drift_alert(now, Severity::Critical, Scope::Global, text, effects);
+            }
+        }
+        self.drifts = found;
     }
 
     pub(super) fn reconciled(&mut self, now: Timestamp, recovery: &Recovery<Reconciled>, effects: &mut Effects) {

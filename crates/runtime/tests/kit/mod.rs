@@ -55,7 +55,6 @@ pub(crate) fn setup(symbols: &[&str]) -> Setup {
         instances,
         limits: Limits { order_rate_max: 1000, ..Limits::default() },
         boot: BootNumber(1),
-        outside: Default::default(),
         heartbeat_timeout_ms: 3000,
         equity_sample_ms: Millis::from_secs(300),
         quote_age_ms_max: Millis::from_secs(10),

@@ -1,4 +1,12 @@
+-- What trading on a real account needs.
+
 -- Protection may rest on the exchange: 'local' is watched by the service, 'resting' is an order. `sequence` is what is
 -- under way with the resting orders (JSON), so that a restart goes on with it.
 ALTER TABLE protections ADD COLUMN style TEXT NOT NULL DEFAULT 'local';
 ALTER TABLE protections ADD COLUMN sequence TEXT;
+
+-- Held on the account beside the books: found at the first start, configured, or moved by a transfer.
+CREATE TABLE outside (
+    asset    TEXT PRIMARY KEY,
+    quantity TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
