@@ -4,6 +4,7 @@
 //! under actix, in a replay, and in tests.
 #![deny(clippy::float_arithmetic)]
 
+pub mod actor;
 pub mod effect;
 pub mod executor;
 pub mod family_risk;

@@ -3,7 +3,6 @@
 //! What is large and seldom is boxed, because a message is moved several times on its way. A message says which actor it is for by its type, so that none can be sent to the wrong one.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use domain::{
@@ -16,49 +15,8 @@ use ledger::{Ledger, OrderEnd, Position};
 use risk::{ApprovedOrder, ExitIntent, OrderIntent, ProtectIntent};
 use serde::{Deserialize, Serialize};
 
+pub use crate::actor::{ActorId, FamilyIndex, InstanceIndex};
 use crate::recovery::{Backfilled, Reconciled, Recovery};
-
-/// An instance by its place in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct InstanceIndex(pub u16);
-
-/// A family by its place in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct FamilyIndex(pub u16);
-
-/// One actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActorId {
-    /// Takes market data in.
-    MarketData,
-    /// One strategy instance.
-    Strategy(InstanceIndex),
-    /// One family.
-    FamilyRisk(FamilyIndex),
-    /// The ledger, the restrictions, the gate.
-    GlobalRisk,
-    /// Orders in flight and protection.
-    Executor,
-    /// Compares the book with the exchange.
-    Reconciler,
-    /// Watches the core loop.
-    HealthMonitor,
-}
-
-impl fmt::Display for ActorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MarketData => f.pad("market-data"),
-            Self::Strategy(index) => f.pad(&format!("strategy-{}", index.0)),
-            Self::FamilyRisk(index) => f.pad(&format!("family-risk-{}", index.0)),
-            Self::GlobalRisk => f.pad("global-risk"),
-            Self::Executor => f.pad("executor"),
-            Self::Reconciler => f.pad("reconciler"),
-            Self::HealthMonitor => f.pad("health-monitor"),
-        }
-    }
-}
 
 /// A message with the actor that it is for.
 #[derive(Debug)]
