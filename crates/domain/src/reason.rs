@@ -110,6 +110,52 @@ reason_codes! {
     ApprovalExpired => "APPROVAL_EXPIRED",
     /// The safety state was tightened after the approval.
     ApprovalStale => "APPROVAL_STALE",
+    /// The exchange's account has not enough free balance for the order.
+    InsufficientBalance => "INSUFFICIENT_BALANCE",
+    /// The trigger price was already passed: the order would have triggered at once.
+    WouldTriggerAtOnce => "WOULD_TRIGGER_AT_ONCE",
+    /// An order that must rest would have traded at once.
+    WouldMatchAtOnce => "WOULD_MATCH_AT_ONCE",
+    /// The prices of a list's legs do not stand around the market as the exchange wants it.
+    PriceRelationship => "PRICE_RELATIONSHIP",
+    /// The account may not trade, or not this symbol.
+    AccountNotPermitted => "ACCOUNT_NOT_PERMITTED",
+    /// The exchange already has an open order with this id.
+    DuplicateOrder => "DUPLICATE_ORDER",
+    /// The exchange's price filter refused the order: bounds or tick.
+    FilterPrice => "FILTER_PRICE",
+    /// The price is too far from the exchange's reference price.
+    FilterPercentPrice => "FILTER_PERCENT_PRICE",
+    /// The exchange's quantity filter refused the order: bounds or step.
+    FilterLotSize => "FILTER_LOT_SIZE",
+    /// The exchange's notional filter refused the order.
+    FilterNotional => "FILTER_NOTIONAL",
+    /// The account has as many open orders as the exchange lets it have.
+    FilterMaxOrders => "FILTER_MAX_ORDERS",
+    /// The account would hold more of the base asset than the exchange lets it.
+    FilterMaxPosition => "FILTER_MAX_POSITION",
+    /// A filter of the exchange refused the order.
+    FilterFailure => "FILTER_FAILURE",
+    /// There is no order on the book to trade with.
+    NoLiquidity => "NO_LIQUIDITY",
+    /// The exchange does not have the symbol any more.
+    SymbolGone => "SYMBOL_GONE",
+    /// Our clock and the exchange's differ by more than it takes.
+    ClockSkew => "CLOCK_SKEW",
+    /// The exchange's request limit is reached: it, or the ledger of limits, asks for silence.
+    RateLimited => "RATE_LIMITED",
+    /// The exchange has banned this network address for a while.
+    IpBanned => "IP_BANNED",
+    /// The exchange's order limit is reached: no new orders for a while.
+    OrderLimitReached => "ORDER_LIMIT_REACHED",
+    /// The key, its permissions, its addresses or its signature are wrong.
+    KeyInvalid => "KEY_INVALID",
+    /// A request was built wrongly: a mistake of this program or of its configuration.
+    RequestInvalid => "REQUEST_INVALID",
+    /// The exchange is overloaded or shutting a server down.
+    ExchangeOverloaded => "EXCHANGE_OVERLOADED",
+    /// The exchange cannot be reached.
+    ExchangeUnreachable => "EXCHANGE_UNREACHABLE",
     /// The exchange refused the order.
     ExchangeRejected => "EXCHANGE_REJECTED",
     /// The outcome of a request is not known; it is being asked for.
@@ -138,8 +184,6 @@ reason_codes! {
     AccountStreamLost => "ACCOUNT_STREAM_LOST",
     /// Events of the account come again, and what happened meanwhile is known.
     AccountStreamRestored => "ACCOUNT_STREAM_RESTORED",
-    /// The exchange does not answer, after all repetitions.
-    ExchangeUnreachable => "EXCHANGE_UNREACHABLE",
     /// The exchange answers again, and what happened meanwhile is known.
     ExchangeReachable => "EXCHANGE_REACHABLE",
     /// What is held beside the books was taken as it was found, or changed by a transfer.

@@ -3,23 +3,41 @@
 //! It must never let the exchange's words further than this module: what leaves is made of domain types.
 
 pub mod account;
+pub mod account_wire;
 mod body;
+pub mod budget;
+pub mod clock;
+pub mod codes;
 pub mod errors;
 pub mod events;
 pub mod frame;
+pub mod info_wire;
+pub mod link;
 pub mod market;
+mod parameters;
+pub mod queries;
 pub mod rate;
 pub mod rest;
 pub mod sign;
 mod socket;
 pub mod stream;
+mod submit;
+mod transport;
 pub mod user;
+pub mod weights;
 pub mod wire;
 
 pub use account::BinanceAccount;
+pub use account_wire::{
+    AccountStatus, ApiRestrictions, Balance, Commission, CommissionRates, Delisting, OrderList, SystemStatus,
+};
+pub use budget::{Cost, LimitKind, Priority, RateLimit, Reserve};
+pub use clock::ServerClock;
 pub use frame::{Frame, FrameError, parse_market_frame};
+pub use link::Link;
 pub use market::MarketClient;
-pub use rate::RateGuard;
+pub use queries::OrdersFrom;
+pub use rate::{Moment, RateGuard};
 pub use rest::{RestClient, RestConfig};
 pub use sign::{Credentials, KeyError, Secret};
 pub use stream::{MarketStream, StreamConfig, StreamEvent, StreamHandle};

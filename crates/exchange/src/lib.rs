@@ -4,10 +4,12 @@
 //! request as an answer.
 
 pub mod binance;
+pub mod connectivity;
 pub mod retry;
 pub mod stepping;
 pub mod trading;
 
 pub use trading::{
-    CancelOutcome, Exchange, ExecutionSink, MonotonicMs, RequestError, RequestErrorKind, SubmitOutcome, TimeSource,
+    Action, CancelOutcome, Exchange, ExecutionSink, MonotonicMs, RequestError, RequestErrorKind, SubmitOutcome,
+    TimeSource,
 };

@@ -7,7 +7,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use domain::{Asset, ClientOrderId, ExecutionEvent, Fill, OrderReport, Quantity, Symbol, Timestamp, TradeId};
+use domain::{
+    Asset, ClientOrderId, ExecutionEvent, Fill, OrderReport, Quantity, ReasonCode, Symbol, Timestamp, TradeId,
+};
 use risk::{ApprovedOrder, NotReleased, SafetyLatch};
 
 /// A future on the arbiter that made it: actix and awc are not `Send`.
@@ -39,6 +41,54 @@ pub enum RequestErrorKind {
     BadAnswer,
 }
 
+/// What a failed request asks of us. Data: the adapter does by itself only [`Action::RepeatAfterClockSync`] and the
+/// silence of [`Action::StopUntil`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Nothing: what was wanted is so already, or does not matter.
+    Proceed,
+    /// Ask for the order by its id; never send it again.
+    LookUp,
+    /// Ask for the order again for some seconds before anything is concluded.
+    AskAgain,
+    /// Synchronise the clock and repeat once with the same client id.
+    RepeatAfterClockSync,
+    /// Send less, and ask for what may have been done.
+    SlowDown,
+    /// Send nothing at all until the time that the exchange named.
+    StopUntil,
+    /// Send no new order until the window ends; cancels and reads go on.
+    NoNewOrders,
+    /// Make a new connection.
+    Reconnect,
+    /// Fetch the instrument's rules and status again.
+    RefreshInstrument,
+    /// Take the symbol out of trading until a person or a new description of it says otherwise.
+    QuarantineSymbol,
+    /// Fetch the balances again.
+    RefreshBalances,
+    /// The market has moved past the prices: compute them anew.
+    Recompute,
+    /// There is nobody to trade with: wait for a market.
+    WaitForLiquidity,
+    /// Cancel the order and send another one.
+    CancelAndReplace,
+    /// Read both halves of the answer, and make sure that a stop is in force.
+    CheckProtection,
+    /// Count the order as closed without a fill.
+    CountAsClosed,
+    /// Ask for less at a time.
+    SplitQuery,
+    /// Use the average price instead.
+    UseAveragePrice,
+    /// A mistake of this program: report it, never repeat.
+    Report,
+    /// The configuration is wrong: a person must change it.
+    FixConfiguration,
+    /// Keys or permissions are wrong: stop trading and alert.
+    StopTrading,
+}
+
 /// A request that failed. It never contains a key, a secret or a signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{request}: {detail}")]
@@ -49,7 +99,11 @@ pub struct RequestError {
     pub kind: RequestErrorKind,
     /// The exchange's code, where it gave one.
     pub code: Option<i32>,
-    /// What was said, and what to do.
+    /// Why, where the exchange's words or our own ledger of limits say so.
+    pub reason: Option<ReasonCode>,
+    /// What to do now.
+    pub action: Action,
+    /// What was said, and what to do, for people.
     pub detail: String,
     /// How long the exchange asks to be left alone, in seconds.
     pub retry_after_s: Option<u64>,

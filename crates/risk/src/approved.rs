@@ -3,7 +3,7 @@
 //! It must never offer another way to make an [`ApprovedOrder`] or a [`ReleasedOrder`]: private fields, no Clone, no
 //! From, no Deserialize (tests/ui proves it).
 
-use domain::{CorrelationId, OrderSpec, OrderType, ReasonCode, Timestamp};
+use domain::{CorrelationId, OrderSpec, OrderType, Purpose, ReasonCode, Timestamp};
 
 use crate::order::permits;
 use crate::{Protection, SafetyLatch};
@@ -77,21 +77,40 @@ impl ApprovedOrder {
         reason = "the approval goes back whole: it is not copied, and this path is rare"
     )]
     pub fn release(self, latch: &SafetyLatch, now: Timestamp) -> Result<ReleasedOrder, NotReleased> {
-        let reason = if now > self.expires_at {
-            ReasonCode::ApprovalExpired
-        } else if self.epoch != latch.epoch() || self.executor_generation != latch.executor_generation() {
-            ReasonCode::ApprovalStale
-        } else if !permits(latch.permission(), self.spec.purpose) {
-            ReasonCode::NotPermitted
-        } else {
-            return Ok(ReleasedOrder {
-                spec: self.spec,
-                oco_leg: self.oco_leg,
-                correlation_id: self.correlation_id,
-                expires_at: self.expires_at,
-            });
+        let ticket = Ticket {
+            expires_at: self.expires_at,
+            epoch: self.epoch,
+            executor_generation: self.executor_generation,
+            purpose: self.spec.purpose,
         };
-        Err(NotReleased { order: self, reason })
+        if let Err(reason) = ticket.check(latch, now) {
+            return Err(NotReleased { order: self, reason });
+        }
+        let (spec, oco_leg, correlation_id) = (self.spec, self.oco_leg, self.correlation_id);
+        Ok(ReleasedOrder { spec, oco_leg, correlation_id, ticket })
+    }
+}
+
+/// What an order must still meet to leave: its approval's time, epoch and life, and what is permitted now.
+#[derive(Debug)]
+struct Ticket {
+    expires_at: Timestamp,
+    epoch: u64,
+    executor_generation: u64,
+    purpose: Purpose,
+}
+
+impl Ticket {
+    fn check(&self, latch: &SafetyLatch, now: Timestamp) -> Result<(), ReasonCode> {
+        if now > self.expires_at {
+            Err(ReasonCode::ApprovalExpired)
+        } else if self.epoch != latch.epoch() || self.executor_generation != latch.executor_generation() {
+            Err(ReasonCode::ApprovalStale)
+        } else if !permits(latch.permission(), self.purpose) {
+            Err(ReasonCode::NotPermitted)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -110,7 +129,7 @@ pub struct ReleasedOrder {
     spec: OrderSpec,
     oco_leg: Option<Box<OrderSpec>>,
     correlation_id: CorrelationId,
-    expires_at: Timestamp,
+    ticket: Ticket,
 }
 
 impl ReleasedOrder {
@@ -135,7 +154,17 @@ impl ReleasedOrder {
     /// After this moment the exchange must not take it any more (its receive window), in exchange time.
     #[must_use]
     pub const fn expires_at(&self) -> Timestamp {
-        self.expires_at
+        self.ticket.expires_at
+    }
+
+    /// Whether it may leave a second time, after the exchange's own word that the first was not taken: the approval has
+    /// not expired, nothing was tightened since, and its purpose is permitted now. Its release alone does not say so any
+    /// more, because time has passed.
+    ///
+    /// # Errors
+    /// The reason why it may not.
+    pub fn still_permitted(&self, latch: &SafetyLatch, now: Timestamp) -> Result<(), ReasonCode> {
+        self.ticket.check(latch, now)
     }
 
     /// The type of the order.

@@ -270,6 +270,27 @@ fn i4_an_approval_dies_with_a_tightening_an_expiry_or_another_executor() {
     assert_eq!(approved.release(&latch, NOW).unwrap_err().reason, ReasonCode::ApprovalStale);
 }
 
+#[test]
+fn i4_a_released_order_may_leave_again_only_while_nothing_was_tightened_and_its_time_is_not_up() {
+    let released = || {
+        let mut world = World::new();
+        let latch = world.latch.clone();
+        (latch.clone(), world.approve(&entry("0.01", None)).unwrap().release(&latch, NOW).unwrap())
+    };
+    let (latch, order) = released();
+    assert_eq!(order.still_permitted(&latch, NOW + Millis::from_secs(5)), Ok(()));
+    assert_eq!(order.still_permitted(&latch, NOW + Millis::new(5001)), Err(ReasonCode::ApprovalExpired));
+    latch.void_approvals();
+    assert_eq!(order.still_permitted(&latch, NOW), Err(ReasonCode::ApprovalStale));
+    let (latch, order) = released();
+    latch.begin_executor_generation(Permission::All);
+    assert_eq!(order.still_permitted(&latch, NOW), Err(ReasonCode::ApprovalStale));
+    let (latch, order) = released();
+    // A loosening to less than the order needs does not bump the epoch.
+    latch.loosen_after_commit(Permission::Exits, latch.executor_generation());
+    assert_eq!(order.still_permitted(&latch, NOW), Err(ReasonCode::NotPermitted));
+}
+
 proptest! {
     /// Whatever is asked for, with whatever is restricted: what comes out of the gate is within every limit.
     #[test]

@@ -10,7 +10,7 @@ use domain::{
     Timestamp, TradeId,
 };
 use engine::SnapshotRequest;
-use exchange::{CancelOutcome, RequestError, RequestErrorKind, SubmitOutcome};
+use exchange::{Action, CancelOutcome, RequestError, RequestErrorKind, SubmitOutcome};
 use ledger::reconcile::ExchangeSnapshot;
 use risk::{ApprovedOrder, SafetyLatch};
 use simulator::model::{AccountId, Model, ModelEvent, ModelSettings, NewOrder, OrderRef, OrderView, Refusal};
@@ -217,6 +217,8 @@ fn refused(request: &str, refusal: &Refusal) -> RequestError {
         request: request.to_owned(),
         kind: RequestErrorKind::Refused,
         code: Some(refusal.code),
+        reason: None,
+        action: Action::Report,
         detail: refusal.message.clone(),
         retry_after_s: None,
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use domain::{Instrument, Interval, MarketInputError, Symbol, Timestamp};
 use engine::{Envelope, MarketDataMessage, Setup};
 use exchange::binance::{
-    Endpoints, MarketClient, MarketStream, RateGuard, RestClient, RestConfig, StreamConfig, StreamEvent, StreamHandle,
+    Endpoints, Link, MarketClient, MarketStream, RateGuard, RestClient, RestConfig, StreamConfig, StreamEvent,
+    StreamHandle,
 };
 use exchange::stepping::Stepper;
 use exchange::{MonotonicMs, TimeSource};
@@ -41,9 +42,13 @@ fn sources(clock: &Clock) -> (TimeSource, MonotonicMs) {
     (Arc::new(move || time.now()), Arc::new(move || monotonic.monotonic_ms()))
 }
 
-fn client(endpoints: &Endpoints, clock: &Clock, guard: &RateGuard) -> MarketClient {
+fn link(clock: &Clock, guard: &RateGuard) -> Link {
     let (time, monotonic) = sources(clock);
-    MarketClient::new(RestClient::new(RestConfig::new(endpoints.rest.clone()), monotonic, guard.clone()), time)
+    Link { guard: guard.clone(), ..Link::new(time, monotonic) }
+}
+
+fn client(endpoints: &Endpoints, clock: &Clock, guard: &RateGuard) -> MarketClient {
+    MarketClient::new(RestClient::new(RestConfig::new(endpoints.rest.clone()), link(clock, guard)))
 }
 
 /// The intervals that any strategy of `setup` needs.
@@ -116,9 +121,9 @@ impl Composition for PaperMode {
     }
 
     fn feed(&self, wiring: &Wiring) -> Box<dyn Any> {
-        let (time, monotonic) = sources(&wiring.clock);
+        let link = link(&wiring.clock, &self.guard);
         let (symbols, intervals) = (wiring.setup.symbols(), intervals(&wiring.setup));
-        let mut config = StreamConfig::new(self.endpoints.stream.clone(), symbols, intervals, time, monotonic);
+        let mut config = StreamConfig::new(self.endpoints.stream.clone(), symbols, intervals, link);
         config.silence = Duration::from_millis(self.stream_silence_ms);
         let (account, of_sink) = (self.account.clone(), wiring.clone());
         let sink = move |event| take(&account, &of_sink, event);

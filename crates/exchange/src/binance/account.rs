@@ -5,36 +5,33 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use awc::http::Method;
 use bytes::Bytes;
 use domain::{
-    Asset, ClientOrderId, ExchangeOrderStatus, Fill, OrderReport, OrderSpec, Quantity, Symbol, Timestamp, TradeId,
+    Asset, ClientOrderId, ExchangeOrderStatus, Fill, Millis, OrderReport, Quantity, Symbol, Timestamp, TradeId,
 };
 use risk::{ApprovedOrder, SafetyLatch};
 
-use super::body::{OrderBody, Passage, parameters};
-use super::errors::failure;
-use super::rest::{Call, RestClient, bad_answer, decode};
+use super::account_wire::{AccountWire, Balance, CanceledWire};
+use super::codes::{CANCEL_REFUSED, NO_SUCH_ORDER, ORDER_ARCHIVED};
+use super::rest::RestClient;
 use super::sign::{Credentials, Query};
-use super::wire::{AccountWire, OrderWire, TradeWire};
+use super::submit::{ORDER, submit};
+use super::transport::{bad_answer, decode};
+use super::wire::{OrderWire, TradeWire};
 use crate::trading::LocalFuture;
-use crate::{CancelOutcome, Exchange, RequestError, RequestErrorKind, SubmitOutcome, TimeSource};
+use crate::{CancelOutcome, Exchange, RequestError, RequestErrorKind, SubmitOutcome};
 
-const ORDER: &str = "/api/v3/order";
-const OPEN_ORDERS: &str = "/api/v3/openOrders";
+pub(super) const OPEN_ORDERS: &str = "/api/v3/openOrders";
+pub(super) const ALL_ORDERS: &str = "/api/v3/allOrders";
 const MY_TRADES: &str = "/api/v3/myTrades";
-const ACCOUNT: &str = "/api/v3/account";
+pub(super) const ACCOUNT: &str = "/api/v3/account";
 
-/// The exchange refused a cancel: it knows no such open order.
-const CANCEL_REFUSED: i32 = -2011;
-/// The exchange does not know the order, or not yet.
-const NO_SUCH_ORDER: i32 = -2013;
-/// The order ended more than 90 days ago without a fill.
-const ORDER_ARCHIVED: i32 = -2026;
-/// The most trades of one answer.
-const TRADES_MAX: usize = 1000;
+/// How far back an order that is said not to exist is looked for in the list of all orders, in milliseconds. An order
+/// whose fate is unknown is asked for within seconds or minutes; the list is by the time of the order.
+const LOOK_BACK_MS: i64 = 15 * 60_000;
+/// The most trades or orders of one answer.
+pub(super) const PAGE_MAX: usize = 1000;
 /// How many orders' ids are remembered.
 const IDS_MAX: usize = 10_000;
 
@@ -64,85 +61,48 @@ impl OrderIds {
     }
 }
 
-struct Inner {
-    rest: RestClient,
-    credentials: Credentials,
-    time: TimeSource,
+pub(super) struct Inner {
+    pub(super) rest: RestClient,
+    pub(super) credentials: Credentials,
     ids: RefCell<OrderIds>,
 }
 
 /// An account on the exchange, on the arbiter that made it.
 ///
-/// An order that the exchange refuses because its timestamp is out of the window (-1021) is `Refused` with
-/// [`RequestErrorKind::NotDone`]: the caller synchronises its clock and approves anew, because a release is good once.
+/// An order that the exchange refuses because its timestamp is out of the window (-1021) is sent once more with the same
+/// id, after the exchange's clock was measured and if the latch still permits it. If not, it is `Refused` with
+/// [`RequestErrorKind::NotDone`].
 #[derive(Clone)]
-pub struct BinanceAccount(Rc<Inner>);
+pub struct BinanceAccount(pub(super) Rc<Inner>);
 
 impl BinanceAccount {
-    /// The account of `credentials`; `time` is the exchange's time.
+    /// The account of `credentials`.
     #[must_use]
-    pub fn new(rest: RestClient, credentials: Credentials, time: TimeSource) -> Self {
-        Self(Rc::new(Inner { rest, credentials, time, ids: RefCell::default() }))
+    pub fn new(rest: RestClient, credentials: Credentials) -> Self {
+        Self(Rc::new(Inner { rest, credentials, ids: RefCell::default() }))
     }
 }
 
 impl Inner {
     async fn submit(&self, order: ApprovedOrder, latch: SafetyLatch) -> SubmitOutcome {
-        let call =
-            Call { method: &Method::POST, path: ORDER, api_key: Some(self.credentials.api_key()), new_order: true };
-        let label = call.label();
-        let spec = order.spec().clone();
-        let parameters = match parameters(&spec) {
-            Ok(parameters) => parameters,
-            Err(missing) => return SubmitOutcome::Refused(failure(&label, RequestErrorKind::NotDone, missing)),
-        };
-        let slot = Rc::new(RefCell::new(Passage::Waiting(order)));
-        let (credentials, time) = (self.credentials.clone(), Arc::clone(&self.time));
-        let body = OrderBody::new(Rc::clone(&slot), parameters, credentials, latch, time);
-        let result = self.rest.send(call, "", body).await;
-        let passage = slot.replace(Passage::Broken);
-        match (passage, result) {
-            (Passage::Stopped(stopped), _) => SubmitOutcome::NotReleased(stopped),
-            (Passage::Released, Ok(answer)) => self.placed(&label, &spec, &answer),
-            (Passage::Released, Err(error)) => released_and_failed(error),
-            (Passage::Waiting(_) | Passage::Broken, Err(error)) => SubmitOutcome::Refused(never_left(error)),
-            // An answer to a request that was never made: nobody can say what it is.
-            (Passage::Waiting(_) | Passage::Broken, Ok(_)) => {
-                SubmitOutcome::Unknown(failure(&label, RequestErrorKind::Unknown, "an answer without a request"))
-            }
+        let leg = order.oco_leg().cloned();
+        let outcome = submit(&self.rest, &self.credentials, order, leg, latch).await;
+        if let SubmitOutcome::Accepted(reports, _) = &outcome {
+            reports.iter().for_each(|report| self.ids.borrow_mut().remember(report));
         }
-    }
-
-    /// The exchange took the order; an answer that cannot be read changes nothing about that.
-    fn placed(&self, label: &str, spec: &OrderSpec, answer: &Bytes) -> SubmitOutcome {
-        let read = || -> Result<(OrderReport, Vec<Fill>), RequestError> {
-            let wire: OrderWire = decode(label, answer)?;
-            let report = wire.report().map_err(|error| bad_answer(label, &error))?;
-            let fills = wire.fills().map_err(|error| bad_answer(label, &error))?;
-            if report.client_order_id != spec.client_order_id || report.symbol != spec.symbol {
-                return Err(bad_answer(label, &"the answer is about another order"));
-            }
-            Ok((report, fills))
-        };
-        match read() {
-            Ok((report, fills)) => {
-                self.ids.borrow_mut().remember(&report);
-                SubmitOutcome::Accepted(vec![report], fills)
-            }
-            Err(error) => SubmitOutcome::Unknown(RequestError { kind: RequestErrorKind::Unknown, ..error }),
-        }
+        outcome
     }
 
     async fn cancel(&self, symbol: Symbol, id: ClientOrderId) -> CancelOutcome {
         let query = Query::new().with("symbol", &symbol).with("origClientOrderId", &id);
         let label = format!("DELETE {ORDER}");
-        let answer = match self.rest.delete_signed(ORDER, &query, &self.credentials, &self.time).await {
+        let answer = match self.rest.delete_signed(ORDER, &query, &self.credentials).await {
             Ok(answer) => answer,
             Err(error) if error.code == Some(CANCEL_REFUSED) => return CancelOutcome::NotOpen,
             Err(error) => return CancelOutcome::Failed(error),
         };
-        match report(&label, &answer) {
-            Ok(report) => CancelOutcome::Canceled(self.known(OrderReport { client_order_id: id, ..report })),
+        match canceled(&label, &answer, id) {
+            Ok(report) => CancelOutcome::Canceled(self.known(report)),
             Err(error) => CancelOutcome::Failed(RequestError { kind: RequestErrorKind::Unknown, ..error }),
         }
     }
@@ -155,14 +115,40 @@ impl Inner {
                 let report = report(&format!("GET {ORDER}"), &answer)?;
                 Ok(Some(self.known(OrderReport { client_order_id: id, ..report })))
             }
-            Err(error) if error.code == Some(NO_SUCH_ORDER) => Ok(None),
-            Err(error) if error.code == Some(ORDER_ARCHIVED) => Ok(Some(archived(symbol, id, (self.time)()))),
+            Err(error) if error.code == Some(NO_SUCH_ORDER) => self.in_all_orders(symbol, id).await,
+            Err(error) if error.code == Some(ORDER_ARCHIVED) => Ok(Some(archived(symbol, id, self.rest.clock().now()))),
             Err(error) => Err(error),
         }
     }
 
-    async fn open_orders(&self) -> Result<Vec<OrderReport>, RequestError> {
-        let (label, answer) = (format!("GET {OPEN_ORDERS}"), self.read(OPEN_ORDERS, &Query::new()).await?);
+    /// The exchange says that it does not know the order. Queries are answered from a copy that may be late, so the list
+    /// of all orders must lack it too before anybody concludes that it never arrived.
+    async fn in_all_orders(&self, symbol: Symbol, id: ClientOrderId) -> Result<Option<OrderReport>, RequestError> {
+        let from = self.rest.clock().now() - Millis::new(LOOK_BACK_MS);
+        let mut after: Option<u64> = None;
+        loop {
+            let query = Query::new().with("symbol", &symbol).with("limit", PAGE_MAX);
+            let query = match after {
+                None => query.with("startTime", from.as_millis()),
+                Some(number) => query.with("orderId", number),
+            };
+            let page = self.orders(ALL_ORDERS, &query).await?;
+            if let Some(found) = page.iter().rev().find(|report| report.client_order_id == id) {
+                return Ok(Some(found.clone()));
+            }
+            let last = page.iter().filter_map(|report| report.exchange_order_id).max();
+            match last {
+                Some(last) if page.len() >= PAGE_MAX && after.is_none_or(|number| number <= last.0) => {
+                    after = Some(last.0.saturating_add(1));
+                }
+                Some(_) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// Orders of a list of orders, remembered.
+    pub(super) async fn orders(&self, path: &str, query: &Query) -> Result<Vec<OrderReport>, RequestError> {
+        let (label, answer) = (format!("GET {path}"), self.read(path, query).await?);
         let wires: Vec<OrderWire> = decode(&label, &answer)?;
         let reports: Result<Vec<OrderReport>, _> = wires.iter().map(OrderWire::report).collect();
         let reports = reports.map_err(|error| bad_answer(&label, &error))?;
@@ -175,7 +161,7 @@ impl Inner {
         let mut from = after.map_or(0, |id| id.0.saturating_add(1));
         let mut fills = Vec::new();
         loop {
-            let query = Query::new().with("symbol", &symbol).with("fromId", from).with("limit", TRADES_MAX);
+            let query = Query::new().with("symbol", &symbol).with("fromId", from).with("limit", PAGE_MAX);
             let answer = self.read(MY_TRADES, &query).await?;
             let rows: Vec<TradeWire> = decode(&label, &answer)?;
             for row in &rows {
@@ -186,7 +172,7 @@ impl Inner {
                 fills.push(row.fill(&symbol, id).map_err(|error| bad_answer(&label, &error))?);
                 from = row.id.saturating_add(1);
             }
-            if rows.len() < TRADES_MAX {
+            if rows.len() < PAGE_MAX {
                 return Ok(fills);
             }
         }
@@ -205,11 +191,13 @@ impl Inner {
         let label = format!("GET {ACCOUNT}");
         let answer = self.read(ACCOUNT, &Query::new().with("omitZeroBalances", true)).await?;
         let wire: AccountWire = decode(&label, &answer)?;
-        wire.balances().map_err(|error| bad_answer(&label, &error))
+        let balances = wire.balances().map_err(|error| bad_answer(&label, &error))?;
+        let total = |(asset, held): (Asset, Balance)| (asset, (held.free + held.locked).normalized());
+        Ok(balances.into_iter().map(total).collect())
     }
 
-    async fn read(&self, path: &str, query: &Query) -> Result<Bytes, RequestError> {
-        self.rest.get_signed(path, query, &self.credentials, &self.time).await
+    pub(super) async fn read(&self, path: &str, query: &Query) -> Result<Bytes, RequestError> {
+        self.rest.get_signed(path, query, &self.credentials).await
     }
 
     fn known(&self, report: OrderReport) -> OrderReport {
@@ -218,33 +206,21 @@ impl Inner {
     }
 }
 
+/// The order `id` in the answer to its cancel. A leg of a list ends the whole list, and the answer may be the list's.
+fn canceled(label: &str, answer: &[u8], id: ClientOrderId) -> Result<OrderReport, RequestError> {
+    let wire: CanceledWire = decode(label, answer)?;
+    let order = match wire.orders() {
+        [order] => Some(order),
+        orders => orders.iter().find(|order| order.client_id() == id),
+    };
+    let order = order.ok_or_else(|| bad_answer(label, &format_args!("the answer lacks the order {id}")))?;
+    let report = order.report().map_err(|error| bad_answer(label, &error))?;
+    Ok(OrderReport { client_order_id: id, ..report })
+}
+
 fn report(label: &str, answer: &[u8]) -> Result<OrderReport, RequestError> {
     let wire: OrderWire = decode(label, answer)?;
     wire.report().map_err(|error| bad_answer(label, &error))
-}
-
-/// The order was handed to the connection, and something went wrong: only the exchange's own words make it a refusal.
-fn released_and_failed(error: RequestError) -> SubmitOutcome {
-    match error.kind {
-        RequestErrorKind::Refused | RequestErrorKind::RateLimited | RequestErrorKind::Fatal => {
-            SubmitOutcome::Refused(error)
-        }
-        RequestErrorKind::NotDone if error.code.is_some() => SubmitOutcome::Refused(error),
-        RequestErrorKind::NotDone | RequestErrorKind::Unknown | RequestErrorKind::BadAnswer => {
-            SubmitOutcome::Unknown(RequestError { kind: RequestErrorKind::Unknown, ..error })
-        }
-    }
-}
-
-/// The connection never asked for the order: whatever went wrong, nothing of it left.
-fn never_left(error: RequestError) -> RequestError {
-    match error.kind {
-        RequestErrorKind::RateLimited | RequestErrorKind::Fatal => error,
-        RequestErrorKind::NotDone
-        | RequestErrorKind::Unknown
-        | RequestErrorKind::Refused
-        | RequestErrorKind::BadAnswer => RequestError { kind: RequestErrorKind::NotDone, ..error },
-    }
 }
 
 fn archived(symbol: Symbol, id: ClientOrderId, now: Timestamp) -> OrderReport {
@@ -277,7 +253,7 @@ impl Exchange for BinanceAccount {
 
     fn open_orders(&self) -> LocalFuture<Result<Vec<OrderReport>, RequestError>> {
         let inner = Rc::clone(&self.0);
-        Box::pin(async move { inner.open_orders().await })
+        Box::pin(async move { inner.orders(OPEN_ORDERS, &Query::new()).await })
     }
 
     fn trades_after(&self, symbol: &Symbol, after: Option<TradeId>) -> LocalFuture<Result<Vec<Fill>, RequestError>> {

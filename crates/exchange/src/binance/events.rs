@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::rest::ErrorWire;
+use super::transport::ErrorWire;
 use super::wire::{WireError, asset, bad, client_id, price, quantity, side, symbol};
 
 /// What a frame of the connection is.

@@ -5,14 +5,17 @@
 use std::collections::BTreeSet;
 
 use domain::{Candle, Instrument, Interval, Millis, Symbol, Timestamp};
+use smol_str::SmolStr;
 
-use super::rest::{RestClient, bad_answer, decode};
+use super::account_wire::SystemStatus;
+use super::codes::INVALID_SYMBOL;
+use super::info_wire::ExchangeInfoWire;
+use super::rest::RestClient;
 use super::sign::Query;
-use super::wire::{CandleRow, ExchangeInfoWire, TimeWire};
-use crate::{RequestError, TimeSource};
+use super::transport::{bad_answer, decode};
+use super::wire::{CandleRow, TimeWire};
+use crate::RequestError;
 
-/// The exchange does not have one of the symbols.
-const INVALID_SYMBOL: i32 = -1121;
 /// The most candles of one answer.
 pub const CANDLES_MAX: u16 = 1000;
 
@@ -20,14 +23,27 @@ pub const CANDLES_MAX: u16 = 1000;
 #[derive(Clone)]
 pub struct MarketClient {
     rest: RestClient,
-    time: TimeSource,
+    permissions: Vec<SmolStr>,
 }
 
 impl MarketClient {
-    /// Through `rest`; `time` tells which candles are finished.
+    /// Through `rest`, whose clock tells which candles are finished.
     #[must_use]
-    pub fn new(rest: RestClient, time: TimeSource) -> Self {
-        Self { rest, time }
+    pub fn new(rest: RestClient) -> Self {
+        Self { rest, permissions: vec![SmolStr::new_static("SPOT")] }
+    }
+
+    /// For an account with `permissions` (`GET /api/v3/account`), where it has others than SPOT alone: they decide which
+    /// symbols are tradable.
+    #[must_use]
+    pub fn with_permissions(self, permissions: Vec<SmolStr>) -> Self {
+        Self { permissions, ..self }
+    }
+
+    /// What the requests go through.
+    #[must_use]
+    pub const fn rest(&self) -> &RestClient {
+        &self.rest
     }
 
     /// Whether the exchange answers.
@@ -49,7 +65,17 @@ impl MarketClient {
         Ok(Timestamp::from_millis_or_micros(wire.server_time))
     }
 
-    /// The rules of `symbols`. One that the exchange does not have is left out.
+    /// Whether the exchange is under maintenance. Not on the test network.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub async fn system_status(&self) -> Result<SystemStatus, RequestError> {
+        let path = "/sapi/v1/system/status";
+        decode(&label(path), &self.rest.get(path, &Query::new()).await?)
+    }
+
+    /// The rules of `symbols`. One that the exchange does not have is left out. The limits that the exchange tells with
+    /// them are in force from then on.
     ///
     /// # Errors
     /// Why they are not known, or which field makes no sense.
@@ -63,11 +89,12 @@ impl MarketClient {
             other => other,
         }?;
         let wire: ExchangeInfoWire = decode(&label(path), &answer)?;
+        self.rest.guard().set_limits(&wire.limits());
         let asked = wire.symbols.iter().filter(|symbol| wanted.contains(symbol.symbol.as_str()));
         asked
             .map(|symbol| {
                 symbol
-                    .instrument()
+                    .instrument(&self.permissions)
                     .map_err(|error| bad_answer(&label(path), &format_args!("symbol {}: {error}", symbol.symbol)))
             })
             .collect()
@@ -95,7 +122,7 @@ impl MarketClient {
             .with("limit", limit.clamp(1, CANDLES_MAX));
         let answer = self.rest.get(path, &query).await?;
         let rows: Vec<CandleRow> = decode(&label(path), &answer)?;
-        let now = (self.time)();
+        let now = self.rest.clock().now();
         let candle = |row: &CandleRow| match row.candle(symbol, interval) {
             Ok(candle) => Some(candle),
             Err(error) => {

@@ -8,21 +8,25 @@ use std::time::Duration;
 
 use actix_rt::time::{sleep, timeout};
 use awc::body::MessageBody;
-use awc::error::{ConnectError, SendRequestError};
+use awc::http::Method;
 use awc::http::header::{CONTENT_TYPE, HeaderMap};
-use awc::http::{Method, Version};
 use bytes::Bytes;
-use serde::Deserialize;
+use domain::{Millis, Timestamp};
 
-use super::errors::{failure, refusal, shortened};
-use super::install_crypto_provider;
-use super::rate::RateGuard;
+use super::budget::{Cost, LimitKind, Priority};
+use super::clock::ServerClock;
+use super::errors::{banned_until, failure, refusal};
+use super::link::Link;
+use super::rate::{Held, Limited, RateGuard, SILENCE_S_MAX};
 use super::sign::{Credentials, Query, RECEIVE_WINDOW_MS};
+use super::transport::{ErrorWire, bad_answer, decode, http_client, not_answered};
+use super::weights::weight;
+use super::wire::TimeWire;
+use crate::connectivity::Observation;
 use crate::retry::{RetryPolicy, Schedule};
-use crate::{MonotonicMs, RequestError, RequestErrorKind, TimeSource};
+use crate::{Action, RequestError, RequestErrorKind};
 
-/// The longest wait that an error names, so that a mad header cannot silence us for ever: three days, the longest ban.
-const RETRY_AFTER_S_MAX: u64 = 3 * 86_400;
+const TIME: &str = "/api/v3/time";
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub struct RestConfig {
     pub body_bytes_max: usize,
     /// How reads are repeated.
     pub retry: RetryPolicy,
+    /// How long a read may wait for room in the exchange's limits before it is refused.
+    pub room_wait_max: Duration,
 }
 
 impl RestConfig {
@@ -49,6 +55,7 @@ impl RestConfig {
             connect_timeout: Duration::from_secs(5),
             body_bytes_max: 64 << 20,
             retry: RetryPolicy::reads(),
+            room_wait_max: Duration::from_secs(15),
         }
     }
 }
@@ -56,8 +63,7 @@ impl RestConfig {
 struct Inner {
     http: awc::Client,
     config: RestConfig,
-    monotonic: MonotonicMs,
-    guard: RateGuard,
+    link: Link,
 }
 
 /// A client on the arbiter that made it. Clones share their connections.
@@ -70,26 +76,47 @@ pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
     pub(crate) api_key: Option<&'a str>,
-    pub(crate) new_order: bool,
+    pub(crate) priority: Priority,
+    /// New orders that it places.
+    pub(crate) orders: u32,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// A read.
+    pub(crate) const fn get(path: &'a str) -> Self {
+        Self { method: &Method::GET, path, api_key: None, priority: Priority::Read, orders: 0 }
+    }
+
     pub(crate) fn label(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+
+    fn cost(&self, query: &str) -> Cost {
+        Cost { weight: weight(self.method.as_str(), self.path, query), orders: self.orders }
     }
 }
 
 impl RestClient {
     /// A client for the arbiter that calls this.
     #[must_use]
-    pub fn new(config: RestConfig, monotonic: MonotonicMs, guard: RateGuard) -> Self {
-        Self(Rc::new(Inner { http: http_client(config.connect_timeout), config, monotonic, guard }))
+    pub fn new(config: RestConfig, link: Link) -> Self {
+        Self(Rc::new(Inner { http: http_client(config.connect_timeout), config, link }))
     }
 
-    /// What the exchange said about limits.
+    /// What is shared with the other clients.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    /// What may leave.
     #[must_use]
     pub fn guard(&self) -> &RateGuard {
-        &self.0.guard
+        &self.0.link.guard
+    }
+
+    pub(crate) fn clock(&self) -> &ServerClock {
+        &self.0.link.clock
     }
 
     /// A public read.
@@ -97,8 +124,16 @@ impl RestClient {
     /// # Errors
     /// After the last repetition.
     pub async fn get(&self, path: &str, query: &Query) -> Result<Bytes, RequestError> {
-        let call = Call { method: &Method::GET, path, api_key: None, new_order: false };
-        self.repeated(async || self.send(call, query.as_str(), ()).await).await
+        self.repeated(async || self.send(Call::get(path), query.as_str(), ()).await).await
+    }
+
+    /// A read that shows the key and is not signed.
+    ///
+    /// # Errors
+    /// After the last repetition.
+    pub async fn get_with_key(&self, path: &str, credentials: &Credentials) -> Result<Bytes, RequestError> {
+        let call = Call { api_key: Some(credentials.api_key()), ..Call::get(path) };
+        self.repeated(async || self.send(call, "", ()).await).await
     }
 
     /// A signed read. Every attempt is signed anew, because its timestamp would be too old.
@@ -110,13 +145,12 @@ impl RestClient {
         path: &str,
         query: &Query,
         credentials: &Credentials,
-        time: &TimeSource,
     ) -> Result<Bytes, RequestError> {
-        let call = Call { method: &Method::GET, path, api_key: Some(credentials.api_key()), new_order: false };
-        self.repeated(async || self.send(call, &signed(query, credentials, time), ()).await).await
+        let call = Call { api_key: Some(credentials.api_key()), ..Call::get(path) };
+        self.repeated(async || self.signed(call, query, credentials).await).await
     }
 
-    /// A signed DELETE, sent once.
+    /// A signed DELETE, sent once; after the exchange's word that it did nothing because of the clock, once more.
     ///
     /// # Errors
     /// What came of it.
@@ -125,10 +159,48 @@ impl RestClient {
         path: &str,
         query: &Query,
         credentials: &Credentials,
-        time: &TimeSource,
     ) -> Result<Bytes, RequestError> {
-        let call = Call { method: &Method::DELETE, path, api_key: Some(credentials.api_key()), new_order: false };
-        self.send(call, &signed(query, credentials, time), ()).await
+        let api_key = Some(credentials.api_key());
+        let call = Call { method: &Method::DELETE, path, api_key, priority: Priority::Exit, orders: 0 };
+        self.signed(call, query, credentials).await
+    }
+
+    /// Measures how far the exchange's clock is from ours. Returns the offset.
+    ///
+    /// # Errors
+    /// Why it is not known; the offset stays as it was.
+    pub async fn sync_clock(&self) -> Result<Millis, RequestError> {
+        let call = Call { priority: Priority::Exit, ..Call::get(TIME) };
+        let sent = self.clock().base_now();
+        let answer = self.send(call, "", ()).await?;
+        let received = self.clock().base_now();
+        let wire: TimeWire = decode(&call.label(), &answer)?;
+        let server = Timestamp::from_millis_or_micros(wire.server_time);
+        let offset = self.clock().note(sent, received, server).map_err(|error| bad_answer(&call.label(), &error))?;
+        tracing::info!(offset_ms = offset.get(), "the exchange's clock was measured");
+        Ok(offset)
+    }
+
+    /// Sends a signed request; where the exchange says that it did nothing because of the timestamp, measures its clock
+    /// and sends once more.
+    pub(crate) async fn signed(
+        &self,
+        call: Call<'_>,
+        query: &Query,
+        credentials: &Credentials,
+    ) -> Result<Bytes, RequestError> {
+        let attempt = async || {
+            let query = query.clone().with("recvWindow", RECEIVE_WINDOW_MS);
+            let query = query.with("timestamp", self.clock().now().as_millis());
+            self.send(call, &credentials.signed(query.as_str()), ()).await
+        };
+        match attempt().await {
+            Err(error) if error.action == Action::RepeatAfterClockSync => match self.sync_clock().await {
+                Ok(_) => attempt().await,
+                Err(_) => Err(error),
+            },
+            other => other,
+        }
     }
 
     async fn repeated(&self, attempt: impl AsyncFn() -> Result<Bytes, RequestError>) -> Result<Bytes, RequestError> {
@@ -138,14 +210,18 @@ impl RestClient {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let wait = match error.kind {
-                RequestErrorKind::NotDone | RequestErrorKind::Unknown => schedule.next_wait(),
-                RequestErrorKind::Refused
-                | RequestErrorKind::RateLimited
-                | RequestErrorKind::Fatal
-                | RequestErrorKind::BadAnswer => None,
+            let unanswered = matches!(error.kind, RequestErrorKind::NotDone | RequestErrorKind::Unknown);
+            let wait = match error.action {
+                Action::RepeatAfterClockSync => None,
+                _ if unanswered => schedule.next_wait(),
+                _ => None,
             };
-            let Some(wait) = wait else { return Err(error) };
+            let Some(wait) = wait else {
+                if unanswered && error.action != Action::RepeatAfterClockSync {
+                    self.observe(Observation::GaveUp);
+                }
+                return Err(error);
+            };
             tracing::debug!(%error, wait_ms = wait.as_millis(), "a read is repeated");
             sleep(wait).await;
         }
@@ -159,19 +235,39 @@ impl RestClient {
         body: B,
     ) -> Result<Bytes, RequestError> {
         let (label, limit) = (call.label(), self.0.config.timeout);
-        if let Some(quiet_ms) = self.0.guard.quiet_for_ms((self.0.monotonic)(), call.new_order) {
-            let detail = "not sent: the exchange asked for silence";
-            let mut error = failure(&label, RequestErrorKind::RateLimited, detail);
-            error.retry_after_s = Some(quiet_ms.div_ceil(1000));
-            return Err(error);
-        }
+        self.wait_for_room(call, &label, query).await?;
         match timeout(limit, self.round_trip(call, &label, query, body)).await {
             Ok(result) => result,
             Err(_) => {
+                self.observe(Observation::Failed);
                 let detail = format!("no whole answer within {} ms", limit.as_millis());
                 Err(failure(&label, RequestErrorKind::Unknown, detail))
             }
         }
+    }
+
+    /// Counts the request, as soon as there is room for it. Reads wait for room, within bounds; nothing waits for the end
+    /// of a silence that the exchange asked for.
+    async fn wait_for_room(&self, call: Call<'_>, label: &str, query: &str) -> Result<(), RequestError> {
+        let link = &self.0.link;
+        let begin_ms = link.monotonic_ms();
+        let patience_ms = match call.priority {
+            Priority::Read => u64::try_from(self.0.config.room_wait_max.as_millis()).unwrap_or(u64::MAX),
+            Priority::Entry | Priority::Exit => 0,
+        };
+        loop {
+            let Err(held) = link.guard.admit(link.moment(), call.cost(query), call.priority) else { return Ok(()) };
+            let waited_ms = link.monotonic_ms().saturating_sub(begin_ms);
+            if held.asked_for || waited_ms.saturating_add(held.wait_ms) > patience_ms {
+                return Err(not_sent(label, held));
+            }
+            tracing::debug!(label, wait_ms = held.wait_ms, "a read waits for room in the exchange's limits");
+            sleep(Duration::from_millis(held.wait_ms)).await;
+        }
+    }
+
+    fn observe(&self, seen: Observation<'_>) {
+        self.0.link.connectivity.observe(seen, self.clock().base_now());
     }
 
     async fn round_trip<B: MessageBody + 'static>(
@@ -190,8 +286,13 @@ impl RestClient {
         if call.method == Method::POST {
             request = request.insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
         }
-        let mut response = request.send_body(body).await.map_err(|error| not_answered(label, &error))?;
+        let sent = request.send_body(body).await;
+        let mut response = sent.map_err(|error| {
+            self.observe(Observation::Failed);
+            not_answered(label, &error)
+        })?;
         let status = response.status().as_u16();
+        self.observe(if status < 500 { Observation::Answered } else { Observation::Failed });
         let retry_after_s = self.note_headers(response.headers());
         let answer = response.body().limit(self.0.config.body_bytes_max).await;
         if (200..300).contains(&status) {
@@ -205,70 +306,80 @@ impl RestClient {
     fn refused(&self, label: &str, status: u16, retry_after_s: Option<u64>, answer: &[u8]) -> RequestError {
         let said: Option<ErrorWire<'_>> = serde_json::from_slice(answer).ok();
         let code = said.as_ref().map(|said| said.code);
-        let mut error = refusal(label, status, code, said.as_ref().map(|said| said.msg.as_ref()));
+        let words = said.as_ref().map(|said| said.msg.as_ref());
+        let mut error = refusal(label, status, code, words);
         error.retry_after_s = retry_after_s;
         if error.kind == RequestErrorKind::RateLimited {
-            self.0.guard.note_limited((self.0.monotonic)(), status, code, retry_after_s);
+            let until = words.and_then(banned_until);
+            self.guard().note_limited(self.0.link.moment(), Limited { status, code, retry_after_s, until });
         }
         error
     }
 
+    /// Takes the counts that the exchange tells with an answer, and returns how long it asks to be left alone.
     fn note_headers(&self, headers: &HeaderMap) -> Option<u64> {
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        if let Some(weight) = number("x-mbx-used-weight-1m") {
-            self.0.guard.note_used_weight(weight);
+        let moment = self.0.link.moment();
+        for (name, value) in headers {
+            let number = || value.to_str().ok()?.trim().parse::<u32>().ok();
+            let counted = counted_window(name.as_str());
+            if let (Some((kind, interval_ms)), Some(used)) = (counted, number()) {
+                self.guard().note_used(moment, kind, interval_ms, used);
+            }
         }
-        number("retry-after").map(|seconds| seconds.min(RETRY_AFTER_S_MAX))
+        let retry_after_s = headers.get("retry-after")?.to_str().ok()?.trim().parse::<u64>().ok()?;
+        Some(retry_after_s.min(SILENCE_S_MAX))
     }
 }
 
-/// A client that speaks HTTP/1.1 only and follows nothing. One for each arbiter.
-pub(crate) fn http_client(connect_timeout: Duration) -> awc::Client {
-    install_crypto_provider();
-    let connector = awc::Connector::new()
-        .timeout(connect_timeout)
-        .handshake_timeout(connect_timeout)
-        // Offers only http/1.1 by ALPN: WebSockets need it, and the HTTP/2 library below awc has known holes.
-        .max_http_version(Version::HTTP_11);
-    // awc's own timeout does not bound a slow body: callers bound the whole call.
-    awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish()
-}
-
-/// An error as the exchange writes it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ErrorWire<'a> {
-    pub(crate) code: i32,
-    #[serde(borrow)]
-    pub(crate) msg: std::borrow::Cow<'a, str>,
-}
-
-fn signed(query: &Query, credentials: &Credentials, time: &TimeSource) -> String {
-    let query = query.clone().with("recvWindow", RECEIVE_WINDOW_MS).with("timestamp", time().as_millis());
-    credentials.signed(query.as_str())
-}
-
-/// A failure before there was an answer. Whether something left is only certain where no connection was made.
-fn not_answered(label: &str, error: &SendRequestError) -> RequestError {
-    let (kind, detail) = match error {
-        SendRequestError::Url(_) | SendRequestError::Http(_) => {
-            (RequestErrorKind::Fatal, "the address is not valid".into())
-        }
-        SendRequestError::Connect(ConnectError::Disconnected) => {
-            (RequestErrorKind::Unknown, "the connection was closed without an answer".into())
-        }
-        SendRequestError::Connect(reason) => (RequestErrorKind::NotDone, format!("no connection: {reason}")),
-        SendRequestError::Timeout => (RequestErrorKind::Unknown, "no answer in time".into()),
-        other => (RequestErrorKind::Unknown, format!("the connection failed: {other}")),
+/// Which window a header counts: `x-mbx-used-weight-1m`, `x-mbx-order-count-10s`.
+fn counted_window(name: &str) -> Option<(LimitKind, i64)> {
+    let name = name.strip_prefix("x-mbx-")?;
+    let (kind, window) = match name.strip_prefix("used-weight-") {
+        Some(window) => (LimitKind::Weight, window),
+        None => (LimitKind::Orders, name.strip_prefix("order-count-")?),
     };
-    failure(label, kind, shortened(&detail))
+    let number = window.get(..window.len().checked_sub(1)?)?;
+    let unit_ms = match window.get(number.len()..)? {
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some((kind, number.parse::<i64>().ok()?.checked_mul(unit_ms)?))
 }
 
-/// Reads the JSON of an answer.
-pub(crate) fn decode<'a, T: Deserialize<'a>>(request: &str, answer: &'a [u8]) -> Result<T, RequestError> {
-    serde_json::from_slice(answer).map_err(|error| bad_answer(request, &error))
+/// Our own ledger holds the request back.
+fn not_sent(label: &str, held: Held) -> RequestError {
+    let detail = if held.asked_for {
+        "not sent: the exchange asked for silence"
+    } else {
+        "not sent: there is no room in the exchange's limits"
+    };
+    let error = failure(label, RequestErrorKind::RateLimited, detail);
+    RequestError { reason: Some(held.reason), retry_after_s: Some(held.wait_ms.div_ceil(1000)), ..error }
 }
 
-/// The error for an answer that makes no sense.
-pub(crate) fn bad_answer(request: &str, error: &impl std::fmt::Display) -> RequestError {
-    failure(request, RequestErrorKind::BadAnswer, shortened(&error.to_string()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_name_their_window() {
+        let cases = [
+            ("x-mbx-used-weight-1m", Some((LimitKind::Weight, 60_000))),
+            ("x-mbx-order-count-10s", Some((LimitKind::Orders, 10_000))),
+            ("x-mbx-order-count-1d", Some((LimitKind::Orders, 86_400_000))),
+            ("x-mbx-used-weight", None),
+            ("x-mbx-used-weight-", None),
+            ("x-mbx-used-weight-m", None),
+            ("x-mbx-used-weight-1y", None),
+            ("x-mbx-used-weight-9223372036854775807d", None),
+            ("x-mbx-used-weight-1\u{20ac}", None),
+            ("content-length", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(counted_window(name), expected, "{name}");
+        }
+    }
 }

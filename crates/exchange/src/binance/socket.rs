@@ -12,9 +12,9 @@ use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 
 use super::errors::shortened;
-use super::rate::RateGuard;
-use super::rest::http_client;
-use crate::MonotonicMs;
+use super::link::Link;
+use super::rate::Limited;
+use super::transport::http_client;
 
 /// The header in which the simulator tells a connection its number, from 1. The exchange has no such header.
 const SERVER_NUMBER: &str = "x-simulator-connection";
@@ -42,21 +42,21 @@ pub(crate) struct Connector {
     pub(crate) url: String,
     pub(crate) timeout: Duration,
     pub(crate) frame_bytes_max: usize,
-    pub(crate) guard: RateGuard,
-    pub(crate) monotonic: MonotonicMs,
+    pub(crate) link: Link,
 }
 
 impl Connector {
     /// For `url`, on the arbiter that calls this.
-    pub(crate) fn new(url: String, timeout: Duration, guard: RateGuard, monotonic: MonotonicMs) -> Self {
+    pub(crate) fn new(url: String, timeout: Duration, link: Link) -> Self {
         // The largest frame of the exchange is a few hundred KB; awc's own limit of 64 KiB is too low.
-        Self { http: http_client(timeout), url, timeout, frame_bytes_max: 16 << 20, guard, monotonic }
+        Self { http: http_client(timeout), url, timeout, frame_bytes_max: 16 << 20, link }
     }
 
-    /// Connects, or says why not. Silence that the exchange asked for is waited for first.
+    /// Connects, or says why not. Silence that the exchange asked for, and room in the address's budget of connection
+    /// attempts, are waited for first.
     pub(crate) async fn connect(&self) -> Result<Socket, String> {
-        if let Some(quiet_ms) = self.guard.quiet_for_ms((self.monotonic)(), false) {
-            actix_rt::time::sleep(Duration::from_millis(quiet_ms)).await;
+        while let Err(wait_ms) = self.link.guard.admit_connection(self.link.monotonic_ms()) {
+            actix_rt::time::sleep(Duration::from_millis(wait_ms)).await;
         }
         let request = self.http.ws(self.url.as_str()).max_frame_size(self.frame_bytes_max);
         match timeout(self.timeout, request.connect()).await {
@@ -74,7 +74,7 @@ impl Connector {
         if let WsClientError::InvalidResponseStatus(status) = error {
             let status = status.as_u16();
             if matches!(status, 403 | 418 | 429) {
-                self.guard.note_limited((self.monotonic)(), status, None, None);
+                self.link.guard.note_limited(self.link.moment(), Limited { status, ..Limited::default() });
             }
             return format!("the exchange answered HTTP {status}");
         }

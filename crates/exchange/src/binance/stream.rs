@@ -14,11 +14,10 @@ use actix_rt::time::{sleep, timeout};
 use domain::{Interval, MarketEvent, MarketInputError, Symbol};
 
 use super::frame::{Frame, FrameError, parse_market_frame};
-use super::rate::RateGuard;
+use super::link::Link;
 use super::sign::Query;
 use super::socket::{Connector, Incoming, Socket};
 use crate::retry::{RetryPolicy, Schedule};
-use crate::{MonotonicMs, TimeSource};
 
 /// A connection that lived so long was a good one: the next waiting time is the shortest again.
 const GOOD_CONNECTION_MS: u64 = 10_000;
@@ -40,24 +39,14 @@ pub struct StreamConfig {
     pub connect_timeout: Duration,
     /// How connections are tried again.
     pub retry: RetryPolicy,
-    /// Stamps what comes without a time.
-    pub time: TimeSource,
-    /// Measures silence.
-    pub monotonic: MonotonicMs,
-    /// Shared with the other clients of the address.
-    pub guard: RateGuard,
+    /// Shared with the other clients of the exchange: its base stamps what comes without a time.
+    pub link: Link,
 }
 
 impl StreamConfig {
     /// Usual values.
     #[must_use]
-    pub fn new(
-        base_url: impl Into<String>,
-        symbols: Vec<Symbol>,
-        intervals: Vec<Interval>,
-        time: TimeSource,
-        monotonic: MonotonicMs,
-    ) -> Self {
+    pub fn new(base_url: impl Into<String>, symbols: Vec<Symbol>, intervals: Vec<Interval>, link: Link) -> Self {
         Self {
             base_url: base_url.into(),
             symbols,
@@ -66,9 +55,7 @@ impl StreamConfig {
             silence: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             retry: RetryPolicy::connections(),
-            time,
-            monotonic,
-            guard: RateGuard::new(),
+            link,
         }
     }
 
@@ -187,18 +174,17 @@ impl MarketStream {
 
     async fn run(self: Rc<Self>, connection: usize, url: String) {
         let config = &self.config;
-        let connector =
-            Connector::new(url, config.connect_timeout, config.guard.clone(), Arc::clone(&config.monotonic));
+        let connector = Connector::new(url, config.connect_timeout, config.link.clone());
         let mut schedule = Schedule::new(&RetryPolicy { repeats_max: None, ..config.retry.clone() });
         loop {
             let reason = match connector.connect().await {
                 Ok(socket) => {
                     self.mark_socket(connection, socket.server_number);
                     (self.sink)(StreamEvent::Connected { connection });
-                    let since = (config.monotonic)();
+                    let since = config.link.monotonic_ms();
                     let reason = self.listen(connection, socket).await;
                     self.mark_socket(connection, None);
-                    if (config.monotonic)().saturating_sub(since) >= GOOD_CONNECTION_MS {
+                    if config.link.monotonic_ms().saturating_sub(since) >= GOOD_CONNECTION_MS {
                         schedule.reset();
                     }
                     reason
@@ -213,18 +199,18 @@ impl MarketStream {
 
     /// Hands frames over until the connection ends, and says why it did.
     async fn listen(&self, connection: usize, mut socket: Socket) -> String {
-        let mut last = (self.config.monotonic)();
+        let mut last = self.config.link.monotonic_ms();
         loop {
             // Pings do not count: a connection that only pings tells nothing.
-            let silent = Duration::from_millis((self.config.monotonic)().saturating_sub(last));
+            let silent = Duration::from_millis(self.config.link.monotonic_ms().saturating_sub(last));
             let left = self.config.silence.saturating_sub(silent);
             match timeout(left, socket.next()).await {
                 Err(_) => return format!("silent for {} ms", self.config.silence.as_millis()),
                 Ok(Incoming::Alive) => {}
                 Ok(Incoming::Closed(reason)) => return reason,
                 Ok(Incoming::Message(message)) => {
-                    last = (self.config.monotonic)();
-                    match parse_market_frame(&message, (self.config.time)()) {
+                    last = self.config.link.monotonic_ms();
+                    match parse_market_frame(&message, self.config.link.clock.base_now()) {
                         Ok(Frame::Shutdown) => return "the exchange is shutting this server down".into(),
                         Ok(Frame::Control) => {}
                         other => self.hand_over(connection, other),
@@ -273,7 +259,7 @@ mod tests {
 
     fn config(symbols: &[&str]) -> StreamConfig {
         let symbols = symbols.iter().map(|symbol| symbol.parse().unwrap()).collect();
-        StreamConfig::new("ws://127.0.0.1:1", symbols, vec![Interval::M1], Arc::new(|| NOW), Arc::new(|| 0))
+        StreamConfig::new("ws://127.0.0.1:1", symbols, vec![Interval::M1], Link::new(Arc::new(|| NOW), Arc::new(|| 0)))
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! told, and the account must be asked in between.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
@@ -14,11 +13,13 @@ use serde::Serialize;
 
 use super::errors::refusal;
 use super::events::{UserFrame, parse_user_frame};
-use super::rate::RateGuard;
+use super::link::Link;
+use super::rate::Limited;
 use super::sign::{Credentials, RECEIVE_WINDOW_MS};
 use super::socket::{Connector, Incoming, Socket};
+use super::weights::SESSION;
 use crate::retry::{RetryPolicy, Schedule};
-use crate::{ExecutionSink, MonotonicMs, RequestErrorKind, TimeSource};
+use crate::{ExecutionSink, RequestErrorKind};
 
 const SUBSCRIBE: &str = "userDataStream.subscribe.signature";
 /// A subscription that lived so long was a good one: the next waiting time is the shortest again.
@@ -37,33 +38,21 @@ pub struct UserStreamConfig {
     pub connect_timeout: Duration,
     /// How connections are tried again.
     pub retry: RetryPolicy,
-    /// Stamps the subscription.
-    pub time: TimeSource,
-    /// Measures how long a subscription lived.
-    pub monotonic: MonotonicMs,
-    /// Shared with the other clients of the address.
-    pub guard: RateGuard,
+    /// Shared with the other clients of the exchange.
+    pub link: Link,
 }
 
 impl UserStreamConfig {
     /// Usual values.
     #[must_use]
-    pub fn new(
-        url: impl Into<String>,
-        credentials: Credentials,
-        time: TimeSource,
-        monotonic: MonotonicMs,
-        guard: RateGuard,
-    ) -> Self {
+    pub fn new(url: impl Into<String>, credentials: Credentials, link: Link) -> Self {
         Self {
             url: url.into(),
             credentials,
             silence: Duration::from_secs(40),
             connect_timeout: Duration::from_secs(10),
             retry: RetryPolicy::connections(),
-            time,
-            monotonic,
-            guard,
+            link,
         }
     }
 }
@@ -129,13 +118,12 @@ impl UserStream {
     async fn run(self: Rc<Self>) {
         let config = &self.config;
         let url = config.url.clone();
-        let connector =
-            Connector::new(url, config.connect_timeout, config.guard.clone(), Arc::clone(&config.monotonic));
+        let connector = Connector::new(url, config.connect_timeout, config.link.clone());
         let mut schedule = Schedule::new(&RetryPolicy { repeats_max: None, ..config.retry.clone() });
         loop {
-            let since = (config.monotonic)();
+            let since = config.link.monotonic_ms();
             let Loss { reason, fatal } = self.session(&connector).await;
-            if (config.monotonic)().saturating_sub(since) >= GOOD_SUBSCRIPTION_MS {
+            if config.link.monotonic_ms().saturating_sub(since) >= GOOD_SUBSCRIPTION_MS {
                 schedule.reset();
             }
             tracing::warn!(reason, fatal, "the account's stream is lost");
@@ -160,7 +148,8 @@ impl UserStream {
     }
 
     async fn subscribe(&self, socket: &mut Socket) -> Result<(), Loss> {
-        let request = subscription(&self.config.credentials, (self.config.time)().as_millis());
+        self.config.link.guard.charge(SESSION);
+        let request = subscription(&self.config.credentials, self.config.link.clock.now().as_millis());
         socket.send(Message::Text(request.into())).await?;
         loop {
             let message = match socket.next().await {
@@ -179,7 +168,8 @@ impl UserStream {
             }
             let error = refusal(SUBSCRIBE, answer.status, answer.code, Some(&answer.words));
             if error.kind == RequestErrorKind::RateLimited {
-                self.config.guard.note_limited((self.config.monotonic)(), answer.status, answer.code, None);
+                let said = Limited { status: answer.status, code: answer.code, ..Limited::default() };
+                self.config.link.guard.note_limited(self.config.link.moment(), said);
             }
             return Err(Loss { reason: error.to_string(), fatal: error.kind == RequestErrorKind::Fatal });
         }

@@ -3,12 +3,11 @@
 //! It must never guess: a field that is missing or makes no sense is an error that names it. Fields that nobody asked for
 //! are ignored, words that nobody knows are kept.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::{
-    Asset, Candle, ClientOrderId, Decimal, ExchangeOrderId, ExchangeOrderStatus, Fill, Instrument, Interval, Notional,
-    OrderReport, OrderType, Price, Quantity, Side, Symbol, SymbolStatus, Timestamp, TradeId,
+    Asset, Candle, ClientOrderId, ExchangeOrderId, ExchangeOrderStatus, Fill, Interval, OrderReport, OrderType, Price,
+    Quantity, Side, Symbol, Timestamp, TradeId,
 };
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -36,12 +35,6 @@ pub(crate) fn price(field: &'static str, text: &str) -> Result<Price, WireError>
     text.parse().map_err(|error| bad(field, error))
 }
 
-fn decimal(field: &'static str, text: Option<&SmolStr>) -> Result<Decimal, WireError> {
-    let Some(text) = text else { return Ok(Decimal::ZERO) };
-    let value = Decimal::from_str_exact(text).map_err(|_| bad(field, format!("{text:?} is no decimal number")))?;
-    Ok(value.normalize())
-}
-
 pub(crate) fn symbol(field: &'static str, text: &str) -> Result<Symbol, WireError> {
     Symbol::new(text).map_err(|error| bad(field, error))
 }
@@ -66,20 +59,6 @@ pub(crate) fn client_id(text: &str, order_id: u64) -> ClientOrderId {
     })
 }
 
-/// The words of the exchange for an order's type; `None` for those that we do not use.
-fn order_type(word: &str) -> Option<OrderType> {
-    Some(match word {
-        "MARKET" => OrderType::Market,
-        "LIMIT" => OrderType::Limit,
-        "LIMIT_MAKER" => OrderType::LimitMaker,
-        "STOP_LOSS" => OrderType::StopLoss,
-        "STOP_LOSS_LIMIT" => OrderType::StopLossLimit,
-        "TAKE_PROFIT" => OrderType::TakeProfit,
-        "TAKE_PROFIT_LIMIT" => OrderType::TakeProfitLimit,
-        _ => return None,
-    })
-}
-
 /// The exchange's word for an order's type.
 #[must_use]
 pub const fn order_type_word(order_type: OrderType) -> &'static str {
@@ -100,75 +79,6 @@ pub const fn order_type_word(order_type: OrderType) -> &'static str {
 pub struct TimeWire {
     /// Milliseconds since the epoch.
     pub server_time: i64,
-}
-
-/// `GET /api/v3/exchangeInfo`.
-#[derive(Debug, Deserialize)]
-pub struct ExchangeInfoWire {
-    /// All symbols that were asked for.
-    pub symbols: Vec<SymbolWire>,
-}
-
-/// One symbol of the exchange's description.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SymbolWire {
-    /// Its name.
-    pub symbol: SmolStr,
-    status: SmolStr,
-    base_asset: SmolStr,
-    quote_asset: SmolStr,
-    #[serde(default)]
-    order_types: Vec<SmolStr>,
-    filters: Vec<FilterWire>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FilterWire {
-    filter_type: SmolStr,
-    tick_size: Option<SmolStr>,
-    step_size: Option<SmolStr>,
-    min_qty: Option<SmolStr>,
-    max_qty: Option<SmolStr>,
-    min_notional: Option<SmolStr>,
-}
-
-impl SymbolWire {
-    /// The instrument. Of the bounds for all orders and those for market orders the narrower ones count, because every
-    /// exit may become a market order.
-    ///
-    /// # Errors
-    /// The field that makes no sense.
-    pub fn instrument(&self) -> Result<Instrument, WireError> {
-        let filter = |name: &str| self.filters.iter().find(|filter| filter.filter_type == name);
-        let (lot, market) = (filter("LOT_SIZE"), filter("MARKET_LOT_SIZE"));
-        let bound = |filter: Option<&FilterWire>, field, of: fn(&FilterWire) -> Option<&SmolStr>| {
-            let value = decimal(field, filter.and_then(of))?;
-            Quantity::new(value).map_err(|error| bad(field, error))
-        };
-        let max = |filter| bound(filter, "maxQty", |filter| filter.max_qty.as_ref());
-        let min = |filter| bound(filter, "minQty", |filter| filter.min_qty.as_ref());
-        let quantity_max = match (max(lot)?, max(market)?) {
-            (any, only_market) if only_market.is_positive() && any.is_positive() => any.min(only_market),
-            (any, only_market) => any.max(only_market),
-        };
-        let notional = filter("NOTIONAL").or_else(|| filter("MIN_NOTIONAL"));
-        let notional_min = decimal("minNotional", notional.and_then(|filter| filter.min_notional.as_ref()))?;
-        Ok(Instrument {
-            symbol: symbol("symbol", &self.symbol)?,
-            base: asset("baseAsset", &self.base_asset)?,
-            quote: asset("quoteAsset", &self.quote_asset)?,
-            status: SymbolStatus::from(self.status.clone()),
-            tick_size: decimal("tickSize", filter("PRICE_FILTER").and_then(|filter| filter.tick_size.as_ref()))?,
-            step_size: decimal("stepSize", lot.and_then(|filter| filter.step_size.as_ref()))?,
-            quantity_min: min(lot)?.max(min(market)?),
-            quantity_max,
-            notional_min: Notional::new(notional_min).map_err(|error| bad("minNotional", error))?,
-            order_types: self.order_types.iter().filter_map(|word| order_type(word)).collect(),
-            filters: domain::Filters::default(),
-        })
-    }
 }
 
 /// One row of `GET /api/v3/klines`: an array whose first six members are used.
@@ -314,6 +224,14 @@ impl OrderWire {
     }
 }
 
+/// The answer to a new order list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderListWire {
+    /// One for each leg.
+    pub order_reports: Vec<OrderWire>,
+}
+
 /// One row of `GET /api/v3/myTrades`. It has no client id: that is looked up by the order's number.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -350,36 +268,6 @@ impl TradeWire {
             is_maker: self.is_maker,
             time: Timestamp::from_millis_or_micros(self.time),
         })
-    }
-}
-
-/// `GET /api/v3/account`.
-#[derive(Debug, Deserialize)]
-pub struct AccountWire {
-    balances: Vec<BalanceWire>,
-}
-
-#[derive(Debug, Deserialize)]
-struct BalanceWire {
-    asset: SmolStr,
-    free: SmolStr,
-    locked: SmolStr,
-}
-
-impl AccountWire {
-    /// Free plus locked, by asset, without zeros.
-    ///
-    /// # Errors
-    /// The field that makes no sense.
-    pub fn balances(&self) -> Result<BTreeMap<Asset, Quantity>, WireError> {
-        let mut held = BTreeMap::new();
-        for balance in &self.balances {
-            let total = quantity("free", &balance.free)? + quantity("locked", &balance.locked)?;
-            if !total.is_zero() {
-                held.insert(asset("asset", &balance.asset)?, total.normalized());
-            }
-        }
-        Ok(held)
     }
 }
 

@@ -4,41 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn instrument(filters: &str) -> Result<Instrument, WireError> {
-    let text = format!(
-        r#"{{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[{{"symbol":"ETHBTC","status":"TRADING",
-        "baseAsset":"ETH","baseAssetPrecision":8,"quoteAsset":"BTC","orderTypes":["LIMIT","MARKET","PEGGED_TO_MOON"],
-        "newField":[1,2],"filters":[{filters}],"permissionSets":[["SPOT"]]}}]}}"#
-    );
-    serde_json::from_str::<ExchangeInfoWire>(&text).unwrap().symbols[0].instrument()
-}
-
-#[test]
-fn an_instrument_is_made_of_its_filters() {
-    let found = instrument(
-        r#"{"filterType":"PRICE_FILTER","minPrice":"0.00000100","maxPrice":"100000.00","tickSize":"0.00000100"},
-        {"filterType":"LOT_SIZE","minQty":"0.00100000","maxQty":"100000.00000000","stepSize":"0.00100000"},
-        {"filterType":"MARKET_LOT_SIZE","minQty":"0.00000000","maxQty":"63100.00000000","stepSize":"0.00000000"},
-        {"filterType":"NOTIONAL","minNotional":"0.00010000","applyMinToMarket":true,"maxNotional":"9000000.0"},
-        {"filterType":"FILTER_OF_THE_FUTURE","limit":3}"#,
-    )
-    .unwrap();
-    assert_eq!(found.tick_size.to_string(), "0.000001");
-    assert_eq!(found.step_size.to_string(), "0.001");
-    assert_eq!((found.quantity_min.to_string(), found.quantity_max.to_string()), ("0.001".into(), "63100".into()));
-    assert_eq!(found.notional_min.to_string(), "0.0001");
-    assert_eq!(found.order_types, [OrderType::Limit, OrderType::Market]);
-    assert_eq!(found.status, SymbolStatus::Trading);
-}
-
-#[test]
-fn old_and_absent_filters() {
-    let old = instrument(r#"{"filterType":"MIN_NOTIONAL","minNotional":"5.0","applyToMarket":true}"#).unwrap();
-    assert_eq!((old.notional_min.to_string(), old.step_size), ("5".into(), Decimal::ZERO));
-    let error = instrument(r#"{"filterType":"PRICE_FILTER","tickSize":"a cent"}"#).unwrap_err();
-    assert_eq!(error.to_string(), "field tickSize: \"a cent\" is no decimal number");
-}
-
 #[test]
 fn candle_rows() {
     let text = r#"[[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100","148976.11427815",1499644799999,
@@ -98,29 +63,19 @@ fn a_foreign_id_that_ours_cannot_be_does_not_hide_the_order() {
 }
 
 #[test]
-fn trades_and_balances() {
+fn trades() {
     let text = r#"{"symbol":"BNBBTC","id":28457,"orderId":100234,"orderListId":-1,"price":"4.00000100",
         "qty":"12.00000000","quoteQty":"48.000012","commission":"10.10000000","commissionAsset":"BNB",
         "time":1499865549590,"isBuyer":true,"isMaker":false,"isBestMatch":true}"#;
     let trade: TradeWire = serde_json::from_str(text).unwrap();
     let fill = trade.fill(&"BNBBTC".parse().unwrap(), "vg-a-1-1".parse().unwrap()).unwrap();
     assert_eq!((fill.side, fill.quantity.to_string()), (Side::Buy, "12".into()));
-
-    let text = r#"{"makerCommission":15,"balances":[{"asset":"BTC","free":"4723846.89208129","locked":"1.00000000"},
-        {"asset":"LTC","free":"0.00000000","locked":"0.00000000"}],"permissions":["SPOT"]}"#;
-    let balances = serde_json::from_str::<AccountWire>(text).unwrap().balances().unwrap();
-    assert_eq!(balances.len(), 1);
-    assert_eq!(balances[&Asset::new("BTC").unwrap()].to_string(), "4723847.89208129");
-    let bad = text.replace("\"1.00000000\"", "\"one\"");
-    let error = serde_json::from_str::<AccountWire>(&bad).unwrap().balances().unwrap_err();
-    assert_eq!(error.field, "locked");
 }
 
 proptest! {
     #[test]
     fn arbitrary_answers_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,20}") {
         let _ = serde_json::from_slice::<OrderWire>(&bytes).map(|order| (order.report(), order.fills()));
-        let _ = serde_json::from_slice::<ExchangeInfoWire>(&bytes);
         let order = serde_json::json!({"symbol": text, "orderId": 1, "clientOrderId": text, "executedQty": text});
         let _ = serde_json::from_value::<OrderWire>(order).unwrap().report();
         let row = serde_json::json!([i64::MAX, text, text, text, text, text]);

@@ -11,9 +11,7 @@ use domain::{
     Asset, BootNumber, CorrelationId, Instrument, OrderType, OwnOrderId, Permission, Price, Quantity, ReasonCode, Side,
     Symbol, SymbolStatus, Timestamp,
 };
-use exchange::binance::{
-    BinanceAccount, Credentials, Endpoints, MarketClient, RateGuard, RestClient, RestConfig, Secret,
-};
+use exchange::binance::{BinanceAccount, Credentials, Endpoints, Link, MarketClient, RestClient, RestConfig, Secret};
 use exchange::retry::RetryPolicy;
 use exchange::{MonotonicMs, TimeSource};
 use ledger::{InstanceSetup, Ledger, LedgerState};
@@ -198,17 +196,21 @@ impl Exchange {
         Timestamp::from_millis(self.time.load(SeqCst))
     }
 
+    pub(crate) fn link(&self) -> Link {
+        Link::new(self.time(), monotonic())
+    }
+
     pub(crate) fn rest(&self) -> RestClient {
         let config = RestConfig { retry: RetryPolicy::never(), ..RestConfig::new(&self.endpoints.rest) };
-        RestClient::new(config, monotonic(), RateGuard::new())
+        RestClient::new(config, self.link())
     }
 
     pub(crate) fn market(&self) -> MarketClient {
-        MarketClient::new(self.rest(), self.time())
+        MarketClient::new(self.rest())
     }
 
     pub(crate) fn account(&self, credentials: Credentials) -> BinanceAccount {
-        BinanceAccount::new(self.rest(), credentials, self.time())
+        BinanceAccount::new(self.rest(), credentials)
     }
 
     /// The close of the last finished minute.

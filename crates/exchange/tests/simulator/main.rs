@@ -14,8 +14,8 @@ use domain::{
     ReasonCode, Side, Symbol, SymbolStatus, Timestamp,
 };
 use exchange::binance::{
-    BinanceAccount, Credentials, MarketStream, RateGuard, Secret, StreamConfig, StreamEvent, UserStream,
-    UserStreamConfig, UserStreamEvent,
+    BinanceAccount, Credentials, Link, MarketStream, OrdersFrom, RestClient, RestConfig, Secret, StreamConfig,
+    StreamEvent, UserStream, UserStreamConfig, UserStreamEvent,
 };
 use exchange::retry::RetryPolicy;
 use exchange::{CancelOutcome, Exchange, RequestErrorKind, SubmitOutcome};
@@ -37,7 +37,7 @@ fn quick() -> RetryPolicy {
 fn streams(server: &Server) -> StreamConfig {
     let symbols = vec![btcusdt(), Symbol::new("ETHUSDT").unwrap()];
     let intervals = vec![Interval::M1, Interval::M5];
-    let config = StreamConfig::new(&server.endpoints.stream, symbols, intervals, server.time(), monotonic());
+    let config = StreamConfig::new(&server.endpoints.stream, symbols, intervals, server.link());
     StreamConfig { retry: quick(), ..config }
 }
 
@@ -227,8 +227,7 @@ fn listen(
 ) -> (exchange::binance::UserStreamHandle, Log<ExecutionEvent>, Log<UserStreamEvent>) {
     let (executions, on_execution) = log();
     let (events, on_event) = log();
-    let config =
-        UserStreamConfig::new(&server.endpoints.ws_api, credentials, server.time(), monotonic(), RateGuard::new());
+    let config = UserStreamConfig::new(&server.endpoints.ws_api, credentials, server.link());
     let config = UserStreamConfig { retry: quick(), silence: Duration::from_secs(1), ..config };
     (UserStream::spawn(config, on_execution, on_event), executions, events)
 }
@@ -338,16 +337,58 @@ fn an_order_that_is_not_released_never_arrives() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_refused_before_anything_is_done() {
+fn a_clock_that_is_wrong_is_measured_and_everything_is_repeated_once() {
     run(async {
         let server = Server::start().await;
         let behind = server.now() - Millis::from_secs(3600);
-        let account = BinanceAccount::new(server.rest(), hmac(), std::sync::Arc::new(move || behind));
+        let link = Link::new(std::sync::Arc::new(move || behind), monotonic());
+        let config = RestConfig { retry: RetryPolicy::never(), ..RestConfig::new(&server.endpoints.rest) };
+        let account = BinanceAccount::new(RestClient::new(config, link.clone()), hmac());
         let mut desk = Desk::new();
         let order = desk.buy(None, server.price().await, behind);
+        let id = order.spec().client_order_id.clone();
         let outcome = account.submit(order, &desk.latch).await;
-        let SubmitOutcome::Refused(error) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((error.kind, error.code), (RequestErrorKind::NotDone, Some(-1021)));
+        let SubmitOutcome::Accepted(reports, _) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((reports.len(), &reports[0].client_order_id), (1, &id));
+        assert_eq!(link.clock.offset(), Millis::from_secs(3600));
+
+        // Reads and cancels too.
+        link.clock.reset();
+        assert!(account.open_orders().await.unwrap().is_empty());
+        link.clock.reset();
+        assert!(matches!(account.cancel(&btcusdt(), &id).await, CancelOutcome::NotOpen));
+        assert!(!account.trades_after(&btcusdt(), None).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_else_an_account_is_asked_for() {
+    run(async {
+        let server = Server::start().await;
+        let account = server.account(hmac());
+        let status = account.status().await.unwrap();
+        assert!(status.can_trade && status.balances.len() == 2);
+        assert!(account.api_restrictions().await.unwrap().check().is_ok());
+        assert!(account.delist_schedule().await.unwrap().is_empty());
+        assert!(!server.market().system_status().await.unwrap().is_maintenance());
+
+        // A test places nothing, and says what the order itself would be told.
+        let mut desk = Desk::new();
+        let order = limit_buy(&server, &mut desk).await;
+        let spec = order.spec().clone();
+        account.test_order(&spec).await.unwrap();
+        let off = domain::OrderSpec { quantity: "0.000000001".parse().unwrap(), ..spec.clone() };
+        let error = account.test_order(&off).await.unwrap_err();
+        assert_eq!(error.kind, RequestErrorKind::Refused, "{error}");
+        assert!(account.open_orders().await.unwrap().is_empty());
+        assert_eq!(account.order(&btcusdt(), &spec.client_order_id).await.unwrap(), None);
+
+        assert!(matches!(account.submit(order, &desk.latch).await, SubmitOutcome::Accepted(..)));
+        assert_eq!(account.open_orders_of(&btcusdt()).await.unwrap().len(), 1);
+        let from = OrdersFrom::Time(server.now() - Millis::from_secs(60));
+        assert_eq!(account.all_orders(&btcusdt(), from).await.unwrap().len(), 1);
+        assert_eq!(account.cancel_all(&btcusdt()).await.unwrap().len(), 1);
+        assert!(account.cancel_all(&btcusdt()).await.unwrap().is_empty());
     });
 }
 

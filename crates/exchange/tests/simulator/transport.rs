@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{Permission, ReasonCode, Timestamp};
-use exchange::binance::{BinanceAccount, Endpoints, RateGuard, RestClient, RestConfig};
+use exchange::binance::{BinanceAccount, Endpoints, LimitKind, Link, RestClient, RestConfig};
 use exchange::retry::RetryPolicy;
 use exchange::{Exchange, RequestErrorKind, SubmitOutcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,15 +54,18 @@ async fn broken(act: Act) -> (SocketAddr, Rc<RefCell<Vec<u8>>>) {
     (address, received)
 }
 
-fn account(address: SocketAddr) -> (BinanceAccount, RateGuard) {
+fn link() -> Link {
+    Link::new(Arc::new(|| NOW), monotonic())
+}
+
+fn account(address: SocketAddr) -> (BinanceAccount, Link) {
     let config = RestConfig {
         timeout: Duration::from_secs(1),
         retry: RetryPolicy::never(),
         ..RestConfig::new(Endpoints::at(&address.to_string()).rest)
     };
-    let guard = RateGuard::new();
-    let rest = RestClient::new(config, monotonic(), guard.clone());
-    (BinanceAccount::new(rest, hmac(), Arc::new(|| NOW)), guard)
+    let link = link();
+    (BinanceAccount::new(RestClient::new(config, link.clone()), hmac()), link)
 }
 
 async fn submit(account: &BinanceAccount) -> SubmitOutcome {
@@ -145,8 +147,8 @@ fn without_a_connection_nothing_is_done() {
 fn tls_offers_http_1_1_only_and_its_failure_is_a_failure_to_connect() {
     run(async {
         let (address, received) = broken(Act::Close).await;
-        let rest = RestClient::new(RestConfig::new(format!("https://{address}")), monotonic(), RateGuard::new());
-        let account = BinanceAccount::new(rest, hmac(), Arc::new(|| NOW));
+        let rest = RestClient::new(RestConfig::new(format!("https://{address}")), link());
+        let account = BinanceAccount::new(rest, hmac());
         let SubmitOutcome::Refused(error) = submit(&account).await else { panic!() };
         assert_eq!(error.kind, RequestErrorKind::NotDone);
         let hello = received.borrow();
@@ -181,18 +183,25 @@ fn an_order_is_released_when_its_connection_is_ready() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        // The time is asked for where the order is released: there must be a connection by then.
-        let connected_at_release = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&connected_at_release);
+        // The time moves once there is a connection: the order's timestamp tells whether there was one at its release.
+        let connection = Arc::new(Mutex::new(None));
+        let accepted = Arc::clone(&connection);
         let time = move || {
-            seen.fetch_or(listener.accept().is_ok(), SeqCst);
-            NOW
+            let mut accepted = accepted.lock().unwrap();
+            if let Ok((socket, _)) = listener.accept() {
+                *accepted = Some(socket);
+            }
+            if accepted.is_some() { NOW } else { NOW - domain::Millis::new(1) }
         };
-        let rest =
-            RestClient::new(RestConfig::new(Endpoints::at(&address.to_string()).rest), monotonic(), RateGuard::new());
-        let account = BinanceAccount::new(rest, hmac(), Arc::new(time));
+        let timeout = Duration::from_millis(500);
+        let config = RestConfig { timeout, ..RestConfig::new(Endpoints::at(&address.to_string()).rest) };
+        let account = BinanceAccount::new(RestClient::new(config, Link::new(Arc::new(time), monotonic())), hmac());
         assert!(matches!(submit(&account).await, SubmitOutcome::Unknown(_)));
-        assert!(connected_at_release.load(SeqCst));
+        let mut socket = connection.lock().unwrap().take().unwrap();
+        let mut received = [0; 4096];
+        let len = std::io::Read::read(&mut socket, &mut received).unwrap();
+        let received = String::from_utf8_lossy(&received[..len]);
+        assert!(received.contains("&timestamp=1700000000000&"), "{received}");
     });
 }
 
@@ -209,7 +218,7 @@ fn the_body_of_an_order_is_what_was_signed_and_has_its_length() {
         assert_eq!(
             payload,
             "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01&newClientOrderId=vg-a-1-1&newOrderRespType=FULL\
-             &recvWindow=5000&timestamp=1700000000000"
+             &selfTradePreventionMode=EXPIRE_TAKER&recvWindow=5000&timestamp=1700000000000"
         );
         assert_eq!(signature, hmac().secret().sign(payload.as_bytes()));
     });
@@ -221,10 +230,11 @@ fn silence_that_the_exchange_asks_for_is_kept() {
         let limited = "HTTP/1.1 429 Slow\r\nretry-after: 7\r\nx-mbx-used-weight-1m: 6001\r\ncontent-length: 25\r\n\r\n\
                        {\"code\":-1003,\"msg\":\"oh\"}";
         let (address, received) = broken(Act::Answer(limited)).await;
-        let (account, guard) = account(address);
+        let (account, link) = account(address);
         let error = account.open_orders().await.unwrap_err();
         assert_eq!((error.kind, error.retry_after_s), (RequestErrorKind::RateLimited, Some(7)));
-        assert_eq!(guard.used_weight(), 6001);
+        assert_eq!(link.guard.used(LimitKind::Weight), (6001, 6000));
+        assert_eq!(link.ban_until(), Some(NOW + domain::Millis::from_secs(7)));
         let sent = received.borrow().len();
         assert!(sent > 0);
         let error = account.order(&btcusdt(), &"vg-a-1-1".parse().unwrap()).await.unwrap_err();
@@ -242,8 +252,7 @@ fn reads_are_repeated_and_signed_anew_and_orders_are_not() {
         let (address, received) = broken(Act::Answer("HTTP/1.1 503 Oh\r\ncontent-length: 0\r\n\r\n")).await;
         let retry = RetryPolicy { initial: Duration::from_millis(1), repeats_max: Some(2), ..RetryPolicy::reads() };
         let config = RestConfig { retry, ..RestConfig::new(Endpoints::at(&address.to_string()).rest) };
-        let rest = RestClient::new(config, monotonic(), RateGuard::new());
-        let account = BinanceAccount::new(rest, hmac(), Arc::new(|| NOW));
+        let account = BinanceAccount::new(RestClient::new(config, link()), hmac());
         assert_eq!(account.balances().await.unwrap_err().kind, RequestErrorKind::Unknown);
         assert!(matches!(submit(&account).await, SubmitOutcome::Unknown(_)));
         let received = String::from_utf8(received.borrow().clone()).unwrap();
