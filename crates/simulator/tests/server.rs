@@ -53,6 +53,7 @@ fn config(pace: Pace, state: Option<&Path>) -> ServerConfig {
         ],
         state_path: state.map(Into::into),
         weight_limit: 6000,
+        machine_time: None,
     }
 }
 
@@ -294,6 +295,24 @@ fn signatures_keys_and_times_are_checked() {
         let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let url = format!("/api/v3/account?{query}&signature={signature}");
         assert_eq!(client.send("GET", &url, Some("key-ed"), String::new()).await.status, 200);
+    });
+}
+
+#[test]
+fn requests_may_be_stamped_with_the_machines_clock_where_that_is_told() {
+    // The market stands in 2023, the machine is in 2026.
+    let machine = Timestamp::from_millis(1_790_000_000_000);
+    let server = start(ServerConfig { machine_time: Some(machine), ..config(Pace::Stepped, None) }).unwrap();
+    run(async {
+        let client = Client::new(&server);
+        for (stamp, expected) in
+            [(machine.as_millis(), 200), (START, 200), (machine.as_millis() - 600_000, 400), (START - 600_000, 400)]
+        {
+            let query = format!("timestamp={stamp}&recvWindow=60000");
+            let url = format!("/api/v3/account?{query}&signature={}", hmac(&query));
+            let reply = client.send("GET", &url, Some("key-hmac"), String::new()).await;
+            assert_eq!(reply.status, expected, "{stamp}: {}", reply.body);
+        }
     });
 }
 

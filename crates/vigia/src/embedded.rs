@@ -63,6 +63,7 @@ pub(crate) fn begin(
         accounts: Vec::new(),
         state_path: Some(state),
         weight_limit: WEIGHT_LIMIT,
+        machine_time: None,
     };
     Ok(start(server)?)
 }

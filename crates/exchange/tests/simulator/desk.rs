@@ -162,6 +162,7 @@ pub(crate) fn serve(bind: SocketAddr) -> ServerHandle {
         accounts: accounts(),
         state_path: None,
         weight_limit: 6000,
+        machine_time: None,
     })
     .unwrap()
 }

@@ -26,6 +26,7 @@ mod weights;
 mod wire;
 mod ws_api;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -33,7 +34,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use domain::{Asset, Quantity};
+use domain::{Asset, Quantity, Timestamp};
 use tokio::sync::oneshot;
 
 pub use self::auth::KeyMaterial;
@@ -81,6 +82,9 @@ pub struct ServerConfig {
     pub state_path: Option<PathBuf>,
     /// Request weight a minute of real time; the exchange has 6000.
     pub weight_limit: u32,
+    /// The machine's time at the start, where clients stamp their requests with the machine's clock: then a request is
+    /// good if it is of now by that clock or by the market's. Without it only the market's counts.
+    pub machine_time: Option<Timestamp>,
 }
 
 /// Why a server does not start.
@@ -115,11 +119,17 @@ pub enum ServerError {
 }
 
 /// A server that runs; dropping it stops it.
-#[derive(Debug)]
 pub struct ServerHandle {
     address: SocketAddr,
+    shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl ServerHandle {
@@ -127,6 +137,12 @@ impl ServerHandle {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The market's time now.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_millis(self.shared.lock().now())
     }
 
     /// Ends all connections, writes the state with its exact time, and waits until all of it is done.
@@ -167,11 +183,12 @@ pub fn start(config: ServerConfig) -> Result<ServerHandle, ServerError> {
     let listener = TcpListener::bind(config.bind).map_err(bind_error)?;
     let address = listener.local_addr().map_err(bind_error)?;
     let shared = web::Data::new(Shared::new(Core::new(config)?));
+    let kept = shared.clone().into_inner();
     let (stop, stopped) = oneshot::channel();
     let (ready, is_ready) = mpsc::channel();
     let run = move || actix_rt::System::new().block_on(serve(listener, shared, ready, stopped));
     let thread = std::thread::Builder::new().name("simulator".into()).spawn(run).map_err(ServerError::Thread)?;
-    let handle = ServerHandle { address, stop: Some(stop), thread: Some(thread) };
+    let handle = ServerHandle { address, shared: kept, stop: Some(stop), thread: Some(thread) };
     match is_ready.recv() {
         Ok(Ok(())) => Ok(handle),
         Ok(Err(error)) => Err(ServerError::Thread(error)),

@@ -112,8 +112,7 @@ fn run(core: &mut Core, endpoint: &Endpoint, caller: &Caller<'_>, params: &Param
             let account = match caller {
                 Caller::Key { key, payload } => core.authorize(*key, params, payload)?,
                 Caller::Session(account) => {
-                    let now = core.now();
-                    super::auth::check_time(params, now, core.clock.speed())?;
+                    core.check_time(params)?;
                     account.clone()
                 }
             };
