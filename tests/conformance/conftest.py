@@ -1,6 +1,7 @@
 """What all tests share: the running simulators, the clients, and the table of what was proven."""
 
 import os
+import signal
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -20,6 +21,8 @@ _AREA = {}
 
 
 def pytest_configure(config):
+    # A run that is told to end takes its simulators along.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "proves(client, area): what the test proves, for the table")
 
 
@@ -68,7 +71,7 @@ def simulator(keys):
         arguments += ["--account", f"{name}:{harness.RICH}"]
     arguments += ["--account", "poor:USDT=10"]
     arguments += ["--key", f"hmac:hmac={keys.hmac[0]}:{keys.hmac[1]}"]
-    for kind in ["ed25519"]:
+    for kind in ["ed25519", "rsa"]:
         api_key, _, path = getattr(keys, kind)
         arguments += ["--key", f"{kind}:{kind}={api_key}:{path}"]
     running = harness.Simulator(*arguments)

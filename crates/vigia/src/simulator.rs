@@ -10,6 +10,7 @@ use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -17,15 +18,14 @@ use std::time::Duration;
 use anyhow::Context;
 use domain::{Price, Symbol, Timestamp};
 use runtime::clock::machine_time;
+use simulator::Scenario;
 use simulator::market::{Market, PathOptions, SeededOptions};
-use simulator::server::{Pace, ServerConfig, ServerHandle, peek_state, start};
+use simulator::server::{AccountConfig, Limits, Pace, ServerConfig, ServerHandle, peek_state, start};
 
 use self::accounts::{AccountOption, KeyOption, TestKey};
 use crate::config::{self, Config};
 use crate::logging;
 
-/// Request weight a minute where nothing else is said: what the exchange has.
-const WEIGHT_LIMIT: u32 = 6000;
 /// How often the time is told on a terminal, and elsewhere.
 const SCREEN_EVERY: Duration = Duration::from_secs(1);
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -66,11 +66,46 @@ pub(crate) struct Options {
     /// An account with what it has at first; may be repeated [default: test:USDT=100000,BTC=1].
     #[arg(long, value_name = "NAME:ASSET=AMOUNT,...")]
     account: Vec<AccountOption>,
-    /// A key of an account, instead of the test key that is made for it; may be repeated. HMAC: the secret; ed25519: a file
-    /// with the public key.
+    /// A key of an account, instead of the test key that is made for it; may be repeated. hmac: the secret; ed25519 and
+    /// rsa: a file with the public key.
     #[arg(long, value_name = "NAME:KIND=APIKEY:SECRET|FILE")]
     // Texts, because clap repeats a wrong value in its message, and this one may hold a secret.
     key: Vec<String>,
+    /// A limit other than the exchange's; may be repeated. request-weight (a minute), raw-requests (5 minutes), orders-10s,
+    /// orders-1d: all in the market's time; messages-1s: frames of a client on a stream.
+    #[arg(long, value_name = "NAME=N")]
+    limit: Vec<LimitOption>,
+    /// What shall go wrong, and when: a scenario file (TOML).
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+}
+
+/// A limit and its value.
+#[derive(Debug, Clone, Copy)]
+struct LimitOption {
+    put: fn(&mut Limits, u32),
+    value: u32,
+}
+
+impl FromStr for LimitOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: [(&str, fn(&mut Limits, u32)); 5] = [
+            ("request-weight", |limits, value| limits.request_weight_max = value),
+            ("raw-requests", |limits, value| limits.raw_requests_max = value),
+            ("orders-10s", |limits, value| limits.orders_10s_max = value),
+            ("orders-1d", |limits, value| limits.orders_1d_max = value),
+            ("messages-1s", |limits, value| limits.messages_1s_max = value),
+        ];
+        let remedy = || {
+            let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+            format!("{text:?} is no limit; write NAME=N with one of {}", known.join(", "))
+        };
+        let (name, value) = text.split_once('=').ok_or_else(remedy)?;
+        let put = names.iter().find(|(known, _)| *known == name).map(|(_, put)| *put).ok_or_else(remedy)?;
+        Ok(Self { put, value: value.parse().map_err(|_| remedy())? })
+    }
 }
 
 /// The call is wrong in a way that clap did not see.
@@ -92,7 +127,7 @@ struct SymbolOption {
     price: Price,
 }
 
-impl std::str::FromStr for SymbolOption {
+impl FromStr for SymbolOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -115,16 +150,19 @@ pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<Exit
     let keys: Vec<KeyOption> = keys.collect::<Result<_, _>>().map_err(|error| BadCall(format!("--key: {error}")))?;
     let (accounts, test_keys) = accounts::resolve(&options.account, &keys)?;
     let state = options.state.as_deref().map(begin_state).transpose()?;
+    let mut limits = Limits::default();
+    options.limit.iter().for_each(|limit| (limit.put)(&mut limits, limit.value));
+    let market = market(&config, options, state.as_deref())?;
     let server = ServerConfig {
         bind: SocketAddr::from((options.listen, options.port)),
-        market: market(&config, options, state.as_deref())?,
-        market_name: market_name(&config, options),
         settings: config.paper.clone(),
         pace: options.speed,
         accounts: accounts.clone(),
         state_path: state,
-        weight_limit: WEIGHT_LIMIT,
+        limits,
+        scenario: options.scenario.as_deref().map(Scenario::load).transpose()?,
         machine_time: Some(machine_time()),
+        ..ServerConfig::new(market, market_name(&config, options))
     };
     let handle = start(server)?;
     introduce(&handle, options, &accounts, &test_keys);
@@ -196,12 +234,7 @@ fn market(config: &Config, options: &Options, state: Option<&Path>) -> anyhow::R
 }
 
 /// Says where it listens and with which keys.
-fn introduce(
-    handle: &ServerHandle,
-    options: &Options,
-    accounts: &[simulator::server::AccountConfig],
-    test_keys: &[TestKey],
-) {
+fn introduce(handle: &ServerHandle, options: &Options, accounts: &[AccountConfig], test_keys: &[TestKey]) {
     let address = handle.address();
     println!("exchange simulator, vigia {}", env!("CARGO_PKG_VERSION"));
     println!("  REST            http://{address}/api/v3");
@@ -213,9 +246,11 @@ fn introduce(
         let has: Vec<String> = account.deposits.iter().map(|(asset, amount)| format!("{amount} {asset}")).collect();
         let has = if has.is_empty() { String::new() } else { format!(", begun with {}", has.join(", ")) };
         println!("  account {}{has}", account.id);
-        println!("    api key  {}", account.api_key);
-        if let Some(key) = test_keys.iter().find(|key| key.api_key == account.api_key) {
-            println!("    secret   {}  (SIMULATOR TEST KEY: worth nothing on any exchange)", key.secret);
+        for key in &account.keys {
+            println!("    api key  {}", key.api_key);
+            if let Some(made) = test_keys.iter().find(|made| made.api_key == key.api_key) {
+                println!("    secret   {}  (SIMULATOR TEST KEY: worth nothing on any exchange)", made.secret);
+            }
         }
     }
     if !options.listen.is_loopback() {
@@ -259,6 +294,17 @@ mod tests {
         assert_eq!(pace("60").unwrap(), Pace::Timed { speed: 60.0 });
         for bad in ["0", "-1", "nan", "inf", "fast", "100001"] {
             assert!(pace(bad).unwrap_err().contains("0.1 to 100000, or stepped"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_have_names() {
+        let mut limits = Limits::default();
+        let option: LimitOption = "orders-10s=3".parse().unwrap();
+        (option.put)(&mut limits, option.value);
+        assert_eq!(limits, Limits { orders_10s_max: 3, ..Limits::default() });
+        for bad in ["orders-10s", "orders-10s=-1", "weight=5"] {
+            assert!(bad.parse::<LimitOption>().unwrap_err().contains("one of request-weight"), "{bad}");
         }
     }
 

@@ -5,31 +5,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use domain::{ClientOrderId, Interval, MarketEvent, Symbol, Timestamp};
+use domain::{ClientOrderId, Interval, MarketEvent, Symbol, SymbolStatus, Timestamp};
 
-use super::auth::{Checker, check_time};
 use super::clock::Wall;
+use super::feed::Feeds;
 use super::hub::{Delivery, Hub};
+use super::keys::Keys;
+use super::limits::Meter;
 use super::pace::MarketClock;
-use super::params::Params;
+use super::sapi::Notices;
 use super::state::{self, Position, Saved, SavedCrash, StateError, VERSION};
 use super::tape::Tape;
-use super::weights::Weights;
 use super::{ServerConfig, ServerError, wire};
+use crate::faults::Faults;
 use crate::market::Market;
-use crate::model::{AccountId, ExecutionKind, Model, ModelEvent, Refusal};
+use crate::model::{AccountId, ExecutionKind, Model, ModelEvent};
 
 /// Events released under one hold of the lock, so that requests come between.
 const PUMP_MAX: usize = 20_000;
 /// The lease of the clock, in real milliseconds: a start after a kill goes on at most so far ahead.
 const LEASE_MS: f64 = 10_000.0;
-
-/// Whose key it is and how it signs.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) account: AccountId,
-    pub(super) checker: Checker,
-}
 
 /// Where the state is written, and until when the written clock reaches.
 #[derive(Debug)]
@@ -45,11 +40,14 @@ pub(super) struct Core {
     pub(super) clock: MarketClock,
     pub(super) hub: Hub,
     pub(super) tapes: BTreeMap<Symbol, Tape>,
-    pub(super) keys: BTreeMap<String, Key>,
-    pub(super) weights: Weights,
+    pub(super) keys: Keys,
+    pub(super) meter: Meter,
+    pub(super) feeds: Feeds,
+    pub(super) faults: Faults,
+    pub(super) notices: Notices,
     pub(super) wall: Wall,
     /// The machine's time when the wall clock started, where requests may be stamped with it.
-    machine_time: Option<i64>,
+    pub(super) machine_time: Option<i64>,
     pub(super) market_name: String,
     pub(super) market_start: i64,
     durable: Option<Durable>,
@@ -91,8 +89,11 @@ impl Core {
             clock,
             hub: Hub::default(),
             tapes: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            weights: Weights::new(config.weight_limit),
+            keys: Keys::default(),
+            meter: Meter::new(config.limits),
+            feeds: Feeds::default(),
+            faults: Faults::new(config.scenario.as_ref().map_or(0, |scenario| scenario.seed)),
+            notices: Notices::default(),
             wall,
             machine_time: config.machine_time.map(Timestamp::as_millis),
             market_name: config.market_name,
@@ -107,6 +108,11 @@ impl Core {
         core.model.set_settings(config.settings);
         core.open_accounts(&config.accounts)?;
         core.restore_market();
+        let now = core.now();
+        for fault in config.scenario.into_iter().flat_map(|scenario| scenario.faults) {
+            core.faults.add(fault, now);
+        }
+        core.run_faults(now);
         core.commit()?;
         Ok(core)
     }
@@ -115,8 +121,11 @@ impl Core {
         let now = Timestamp::from_millis(self.position.time);
         for config in accounts {
             let account = AccountId::new(&config.id);
-            let checker = Checker::new(&config.secret).ok_or_else(|| ServerError::BadKey(config.id.clone()))?;
-            self.keys.insert(config.api_key.clone(), Key { account: account.clone(), checker });
+            for key in &config.keys {
+                if !self.keys.add(&account, key, now.as_millis()) {
+                    return Err(ServerError::BadKey(config.id.clone()));
+                }
+            }
             // An account that the state knows keeps what it has.
             if self.model.accounts().any(|known| *known == account) {
                 continue;
@@ -167,11 +176,15 @@ impl Core {
             let now = self.now();
             self.release(now, PUMP_MAX);
         }
+        let now = self.now();
+        self.run_faults(now);
     }
 
     /// How long until the next event is due; `None` while time stands.
     pub(super) fn until_next(&self) -> Option<std::time::Duration> {
-        self.clock.until(self.market.peek_time()?.as_millis(), self.wall.elapsed())
+        let event = self.market.peek_time().map(Timestamp::as_millis);
+        let next = event.into_iter().chain(self.next_beat()).chain(self.faults.next_due()).min()?;
+        self.clock.until(next, self.wall.elapsed())
     }
 
     /// Releases events up to `until`; how many.
@@ -179,10 +192,23 @@ impl Core {
         let mut released = 0;
         while released < max && self.market.peek_time().is_some_and(|time| time.as_millis() <= until) {
             let Some(event) = self.market.next() else { break };
+            self.live_until(event.time().as_millis());
             self.apply(&event);
             released += 1;
         }
+        if released < max && until < i64::MAX {
+            self.live_until(until);
+        }
         released
+    }
+
+    /// What happens at times, up to the next event of the market.
+    fn live_until(&mut self, time: i64) {
+        if self.clock.is_stepped() {
+            self.clock.step_to(time);
+        }
+        self.run_faults(time);
+        self.beat(time);
     }
 
     fn apply(&mut self, event: &MarketEvent) {
@@ -200,7 +226,13 @@ impl Core {
             MarketEvent::Quote(quote) => self.model.on_quote(quote, &mut events),
             MarketEvent::Candle(_) => {}
         }
-        self.broadcast(event, time);
+        // While a symbol is on a break the exchange tells nothing of its market.
+        let status = self.model.instrument(event.symbol()).map(|instrument| &instrument.status);
+        if status != Some(&SymbolStatus::Break) {
+            self.broadcast(event, time);
+            let update = self.tapes.get(event.symbol()).map_or(0, |tape| tape.update);
+            self.feed(event, update);
+        }
         self.tell(&events, None);
     }
 
@@ -252,6 +284,10 @@ impl Core {
                 }
                 ModelEvent::Fill { fill, order, .. } => {
                     self.execution_id += 1;
+                    if order.executed_quantity == fill.quantity {
+                        let now = self.clock.now(self.wall.elapsed());
+                        self.meter.filled(&order.account, fill.is_maker, now);
+                    }
                     wire::execution_report(order, ExecutionKind::Trade, Some(fill), None, self.execution_id)
                 }
                 ModelEvent::Balances { account, assets } => {
@@ -269,14 +305,16 @@ impl Core {
     /// Writes the state if anything of it may be seen, then lets the frames go.
     pub(super) fn commit(&mut self) -> Result<(), StateError> {
         self.secure()?;
-        self.hub.flush();
+        let now = self.now();
+        self.hub.flush(&mut self.faults, now);
         Ok(())
     }
 
     /// As [`Core::commit`], but the frames are the caller's to send.
     pub(super) fn commit_taking(&mut self) -> Result<Delivery, StateError> {
         self.secure()?;
-        Ok(self.hub.take())
+        let now = self.now();
+        Ok(self.hub.take(&mut self.faults, now))
     }
 
     fn lead(&self) -> i64 {
@@ -316,43 +354,6 @@ impl Core {
         }
         self.is_dirty = false;
         Ok(())
-    }
-
-    /// The account that signed a request.
-    pub(super) fn authorize(
-        &mut self,
-        key: Option<&str>,
-        params: &Params,
-        payload: &str,
-    ) -> Result<AccountId, Refusal> {
-        let known = self.known_key(key)?;
-        let signature = params.need("signature")?;
-        self.check_time(params)?;
-        if !known.checker.verify(payload, signature) {
-            return Err(Refusal::new(-1022, "Signature for this request is not valid."));
-        }
-        Ok(known.account)
-    }
-
-    /// Checks that a request is of now, by the market's clock or by the machine's.
-    pub(super) fn check_time(&mut self, params: &Params) -> Result<(), Refusal> {
-        let now = self.now();
-        let by_market = check_time(params, now, self.clock.speed());
-        match (by_market, self.machine_time) {
-            (Err(refusal), Some(started)) if refusal.code == -1021 => {
-                let passed = i64::try_from(self.wall.elapsed().as_millis()).unwrap_or(i64::MAX);
-                // What the market's clock said of it is told, because that is the clock that clients can ask for.
-                check_time(params, started.saturating_add(passed), 1.0).map_err(|_| refusal)
-            }
-            (by_market, _) => by_market,
-        }
-    }
-
-    pub(super) fn known_key(&self, key: Option<&str>) -> Result<Key, Refusal> {
-        let key =
-            key.filter(|key| !key.is_empty() && key.len() <= 128 && key.bytes().all(|byte| byte.is_ascii_graphic()));
-        let key = key.ok_or_else(|| Refusal::new(-2014, "API-key format invalid."))?;
-        self.keys.get(key).cloned().ok_or_else(Refusal::unknown_account)
     }
 
     /// A client order id for a request that has none.

@@ -27,6 +27,10 @@ pub(super) struct Endpoint {
 pub(super) enum Access {
     /// Anybody may ask.
     Public(fn(&mut Core, &Params) -> Result<Value, Refusal>),
+    /// Anybody who names a key.
+    Keyed(fn(&mut Core, &Params) -> Result<Value, Refusal>),
+    /// The key that signed.
+    OfKey(fn(&mut Core, &str, &Params) -> Result<Value, Refusal>),
     /// The account that signed.
     Signed(fn(&mut Core, &AccountId, &Params) -> Result<Value, Refusal>),
 }
@@ -45,8 +49,6 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET" "ping", "ping", Access::Public(|_, _| Ok(json!({}))), |_| 1),
     endpoint!("GET" "time", "time", Access::Public(time), |_| 1),
     endpoint!("GET" "exchangeInfo", "exchangeInfo", Access::Public(exchange_info), |_| 20),
-    endpoint!("GET" "klines", "klines", Access::Public(klines), |_| 2),
-    endpoint!("GET" "depth", "depth", Access::Public(depth), depth_weight),
     endpoint!("GET" "aggTrades", "trades.aggregate", Access::Public(agg_trades), |_| 4),
     endpoint!("GET" "ticker/bookTicker", "ticker.book", Access::Public(ticker_book), ticker_weight),
     endpoint!("GET" "ticker/price", "ticker.price", Access::Public(ticker_price), ticker_weight),
@@ -59,19 +61,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!("DELETE" "openOrders", "openOrders.cancelAll", Access::Signed(cancel_all), |_| 1, true),
     endpoint!("GET" "allOrders", "allOrders", Access::Signed(all_orders), |_| 20),
     endpoint!("GET" "myTrades", "myTrades", Access::Signed(my_trades), my_trades_weight),
-    endpoint!("GET" "sapi/v1/account/apiRestrictions", "", Access::Signed(api_restrictions), |_| 1),
-    endpoint!("GET" "sapi/v1/system/status", "", Access::Public(|_, _| Ok(json!({"status": 0, "msg": "normal"}))), |_| 1),
-    endpoint!("GET" "sapi/v1/spot/delist-schedule", "", Access::Public(|_, _| Ok(json!([]))), |_| 100),
 ];
-
-fn depth_weight(params: &Params) -> u32 {
-    match params.limit(100, 5000).unwrap_or(100) {
-        0..=100 => 5,
-        101..=500 => 25,
-        501..=1000 => 50,
-        _ => 250,
-    }
-}
 
 fn ticker_weight(params: &Params) -> u32 {
     if params.get("symbol").is_some() { 2 } else { 4 }
@@ -86,7 +76,7 @@ fn my_trades_weight(params: &Params) -> u32 {
 }
 
 fn time(core: &mut Core, _: &Params) -> Result<Value, Refusal> {
-    Ok(json!({"serverTime": core.now()}))
+    Ok(json!({"serverTime": core.shown_now()}))
 }
 
 fn instrument(core: &Core, symbol: &Symbol) -> Result<Instrument, Refusal> {
@@ -103,53 +93,10 @@ fn exchange_info(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
     };
     Ok(json!({
         "timezone": "UTC",
-        "serverTime": core.now(),
-        "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": core.weights.limit()},
-            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100_000},
-            {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 10_000_000},
-        ],
+        "serverTime": core.shown_now(),
+        "rateLimits": core.meter.shown(),
         "exchangeFilters": [],
         "symbols": symbols,
-    }))
-}
-
-fn klines(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, interval, limit) = (params.symbol()?, params.interval()?, params.limit(500, 1000)?);
-    instrument(core, &symbol)?;
-    let now = Timestamp::from_millis(core.now());
-    let start = params.integer("startTime")?.map(Timestamp::from_millis_or_micros);
-    let end = params.integer("endTime")?.map_or(now, Timestamp::from_millis_or_micros);
-    // The end bounds the opening; only what has ended now is complete.
-    let to = now.min(end + interval.span());
-    let mut rows = match start {
-        Some(start) => core.market.history_forward(&symbol, interval, start, to, limit),
-        None => core.market.history(&symbol, interval, Timestamp::EPOCH, to, limit),
-    };
-    let open = core.tapes.get(&symbol).and_then(|tape| tape.open_candle(interval, now));
-    let is_asked = |time: Timestamp| time <= end && start.is_none_or(|start| time >= start);
-    if let Some(open) = open.filter(|open| is_asked(open.open_time)) {
-        rows.push(open.clone());
-        match start {
-            Some(_) => rows.truncate(limit),
-            None => drop(rows.drain(..rows.len().saturating_sub(limit))),
-        }
-    }
-    Ok(rows.iter().map(wire::kline_row).collect())
-}
-
-fn depth(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, limit) = (params.symbol()?, params.limit(100, 5000)?);
-    let instrument = instrument(core, &symbol)?;
-    let update = core.tapes.get(&symbol).map_or(0, |tape| tape.update);
-    let Some(quote) = core.model.quote(&symbol) else {
-        return Ok(json!({"lastUpdateId": update, "bids": [], "asks": []}));
-    };
-    let tick = instrument.tick_size;
-    Ok(json!({
-        "lastUpdateId": update,
-        "bids": wire::levels(quote.bid, quote.bid_quantity.value(), -tick, limit),
-        "asks": wire::levels(quote.ask, quote.ask_quantity.value(), tick, limit),
     }))
 }
 
@@ -212,15 +159,6 @@ fn account(core: &mut Core, account: &AccountId, params: &Params) -> Result<Valu
         "canTrade": true, "canWithdraw": false, "canDeposit": true, "brokered": false,
         "requireSelfTradePrevention": false, "preventSor": false,
         "updateTime": core.now(), "accountType": "SPOT", "balances": balances, "permissions": ["SPOT"], "uid": 1,
-    }))
-}
-
-fn api_restrictions(core: &mut Core, _: &AccountId, _: &Params) -> Result<Value, Refusal> {
-    Ok(json!({
-        "ipRestrict": false, "createTime": core.now(), "enableReading": true, "enableWithdrawals": false,
-        "enableInternalTransfer": false, "enableMargin": false, "enableFutures": false,
-        "permitsUniversalTransfer": false, "enableVanillaOptions": false, "enableFixApiTrade": false,
-        "enableFixReadOnly": false, "enableSpotAndMarginTrading": true, "enablePortfolioMarginTrading": false,
     }))
 }
 

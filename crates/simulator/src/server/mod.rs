@@ -10,82 +10,57 @@
 
 mod admin;
 mod auth;
+mod book;
 mod clock;
+mod config;
+mod control;
 mod core;
+mod disturb;
 mod endpoints;
+mod faults;
+mod feed;
 mod http;
 mod hub;
+mod keys;
+mod klines;
+mod limits;
+mod micros;
 mod pace;
 mod params;
+mod quotes;
+mod routes;
+mod sapi;
+mod sessions;
 mod shared;
 mod state;
 mod steer;
 mod streams;
 mod tape;
-mod weights;
 mod wire;
 mod ws_api;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use domain::{Asset, Quantity, Timestamp};
+use domain::Timestamp;
 use tokio::sync::oneshot;
 
 pub use self::auth::KeyMaterial;
+pub use self::config::{AccountConfig, KeyConfig, KeyPermissions, Limits, ServerConfig};
 use self::core::Core;
 pub use self::pace::Pace;
 use self::shared::Shared;
 pub use self::state::{StateError, StateSummary, peek_state};
-use crate::market::Market;
-use crate::model::{ModelSettings, Refusal};
+use crate::model::Refusal;
 
 /// The longest the pacing sleeps, so that it notices a clock that was changed.
 const NAP_MAX: Duration = Duration::from_millis(250);
 /// The shortest it sleeps, so that a fast market leaves time for requests.
 const NAP_MIN: Duration = Duration::from_millis(1);
-
-/// An account that the server opens.
-#[derive(Debug, Clone)]
-pub struct AccountConfig {
-    /// Its name in the model.
-    pub id: String,
-    /// The key that clients send.
-    pub api_key: String,
-    /// What their signatures are checked with.
-    pub secret: KeyMaterial,
-    /// What it has when it is opened the first time.
-    pub deposits: Vec<(Asset, Quantity)>,
-}
-
-/// What a server needs.
-#[derive(Debug)]
-pub struct ServerConfig {
-    /// Where it listens; port 0 takes any free one.
-    pub bind: SocketAddr,
-    /// What it replays.
-    pub market: Market,
-    /// What the market is called: a state file goes with one market.
-    pub market_name: String,
-    /// Fees, spread and slippage.
-    pub settings: ModelSettings,
-    /// How time moves.
-    pub pace: Pace,
-    /// The accounts.
-    pub accounts: Vec<AccountConfig>,
-    /// Where it keeps what must outlive it; without it everything is forgotten.
-    pub state_path: Option<PathBuf>,
-    /// Request weight a minute of real time; the exchange has 6000.
-    pub weight_limit: u32,
-    /// The machine's time at the start, where clients stamp their requests with the machine's clock: then a request is
-    /// good if it is of now by that clock or by the market's. Without it only the market's counts.
-    pub machine_time: Option<Timestamp>,
-}
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +80,10 @@ pub enum ServerError {
     #[error("the simulator's market has no events; give it data files with rows, or a seed with symbols")]
     EmptyMarket,
     /// A key cannot be read.
-    #[error("the key of the simulator's account {0:?} is no Ed25519 public key; give PEM or base64 of its 32 bytes")]
+    #[error(
+        "a key of the simulator's account {0:?} is no public key; give PEM or base64, Ed25519 with 32 bytes or RSA with \
+         at least 2048 bits"
+    )]
     BadKey(String),
     /// A deposit is impossible.
     #[error("a deposit of the simulator's account {0:?} is refused ({1}); deposits must not be below zero")]
@@ -215,6 +193,7 @@ async fn serve(
             .default_service(web::route().to(http::rest))
     })
     .workers(1)
+    .on_connect(http::keep_socket)
     .shutdown_timeout(1)
     .disable_signals()
     .listen(listener);
@@ -230,6 +209,7 @@ async fn serve(
     let _ = stopped.await;
     pacing.abort();
     shared.lock().hub.disconnect_all();
+    shared.closing.notify_waiters();
     handle.stop(true).await;
     let saved = shared.lock().save_exact();
     if let Err(error) = saved {

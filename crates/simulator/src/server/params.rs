@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use actix_web::web::Query;
 use domain::{
-    ClientOrderId, Decimal, ExchangeOrderId, Interval, Notional, OrderType, Price, Quantity, Side, Symbol, TimeInForce,
+    ClientOrderId, Decimal, ExchangeOrderId, Notional, OrderType, Price, Quantity, Side, Symbol, TimeInForce,
 };
 use serde_json::Value;
 
@@ -99,10 +99,6 @@ impl Params {
         let names: Vec<String> = serde_json::from_str(list).map_err(|_| Refusal::illegal("symbols", "JSON array"))?;
         let symbols = names.iter().map(|name| Symbol::new(name).map_err(|_| Refusal::new(-1121, "Invalid symbol.")));
         symbols.collect::<Result<_, _>>().map(Some)
-    }
-
-    pub(super) fn interval(&self) -> Result<Interval, Refusal> {
-        self.need("interval")?.parse().map_err(|_| Refusal::new(-1120, "Invalid interval."))
     }
 
     fn decimal(&self, name: &str) -> Result<Option<Decimal>, Refusal> {
@@ -261,7 +257,7 @@ mod tests {
                 params.set(NAMES[*name], value);
             }
             let _ = params.new_order(|| ClientOrderId::new("x").unwrap());
-            let _ = (params.order_ref(), params.limit(5, 10), params.interval(), params.symbols());
+            let _ = (params.order_ref(), params.limit(5, 10), params.symbols());
         }
 
         #[test]

@@ -219,25 +219,6 @@ pub(super) fn account_position<'a>(balances: impl Iterator<Item = (&'a str, Bala
     json!({"e": "outboundAccountPosition", "E": now, "u": now, "B": balances})
 }
 
-/// One row of `klines`; the dumps have no quote volume, so it is the volume at the middle of the range.
-pub(super) fn kline_row(candle: &Candle) -> Value {
-    let quote = candle.high.mid(candle.low).times(candle.volume).value();
-    json!([
-        candle.open_time.as_millis(),
-        fixed(candle.open.value()),
-        fixed(candle.high.value()),
-        fixed(candle.low.value()),
-        fixed(candle.close.value()),
-        fixed(candle.volume.value()),
-        candle.close_time().as_millis() - 1,
-        fixed(quote),
-        if candle.volume.is_positive() { 4 } else { 0 },
-        fixed(candle.volume.value() / Decimal::TWO),
-        fixed(quote / Decimal::TWO),
-        "0",
-    ])
-}
-
 /// The stream event of a candle.
 pub(super) fn kline_event(candle: &Candle, is_closed: bool, last_trade: u64, now: i64) -> Value {
     let quote = candle.high.mid(candle.low).times(candle.volume).value();
@@ -297,18 +278,6 @@ pub(super) fn book_ticker(quote: &Quote) -> Value {
         "bidPrice": fixed(quote.bid.value()), "bidQty": fixed(quote.bid_quantity.value()),
         "askPrice": fixed(quote.ask.value()), "askQty": fixed(quote.ask_quantity.value()),
     })
-}
-
-/// One side of a book made up around the best price: a level a tick, deeper the further away.
-pub(super) fn levels(best: Price, quantity: Decimal, step: Decimal, limit: usize) -> Vec<Value> {
-    let mut levels = Vec::new();
-    let (mut price, mut depth) = (best.value(), Decimal::ONE);
-    while levels.len() < limit && price > Decimal::ZERO {
-        levels.push(json!([fixed(price), fixed(quantity.saturating_mul(depth))]));
-        price = price.saturating_add(step);
-        depth += Decimal::ONE;
-    }
-    levels
 }
 
 /// A symbol of `exchangeInfo`.

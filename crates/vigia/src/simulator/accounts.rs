@@ -8,7 +8,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use domain::{Asset, Quantity};
 use sha2::{Digest, Sha256};
-use simulator::server::{AccountConfig, KeyMaterial};
+use simulator::server::{AccountConfig, KeyConfig, KeyMaterial};
 
 use super::BadCall;
 
@@ -37,6 +37,7 @@ pub(super) struct KeyOption {
 enum KeyKind {
     Hmac,
     Ed25519,
+    Rsa,
 }
 
 /// A key that was made here, so its secret may be shown.
@@ -76,7 +77,9 @@ impl FromStr for KeyOption {
     fn from_str(text: &str) -> Result<Self, String> {
         // The text may hold a secret: it is not told.
         let remedy = || {
-            "this is no key; write name:hmac=APIKEY:SECRET or name:ed25519=APIKEY:FILE with the public key".to_owned()
+            "this is no key; write name:hmac=APIKEY:SECRET, or name:ed25519=APIKEY:FILE or name:rsa=APIKEY:FILE with the \
+             public key; an API key has letters, digits, - and _"
+                .to_owned()
         };
         let (name, rest) = text.split_once(':').ok_or_else(remedy)?;
         let (kind, rest) = rest.split_once('=').ok_or_else(remedy)?;
@@ -84,9 +87,11 @@ impl FromStr for KeyOption {
         let kind = match kind {
             "hmac" => KeyKind::Hmac,
             "ed25519" => KeyKind::Ed25519,
+            "rsa" => KeyKind::Rsa,
             _ => return Err(remedy()),
         };
-        if api_key.is_empty() || material.is_empty() || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let is_api_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if api_key.is_empty() || material.is_empty() || !api_key.bytes().all(is_api_key) {
             return Err(remedy());
         }
         Ok(Self { name: name.to_owned(), kind, api_key: api_key.to_owned(), material: material.to_owned() })
@@ -103,6 +108,7 @@ impl KeyOption {
         Ok(match self.kind {
             KeyKind::Hmac => KeyMaterial::Hmac(self.material.clone()),
             KeyKind::Ed25519 => KeyMaterial::Ed25519Public(read()?),
+            KeyKind::Rsa => KeyMaterial::RsaPublic(read()?),
         })
     }
 }
@@ -114,7 +120,7 @@ fn test_key(name: &str) -> TestKey {
     TestKey { api_key: text("api key"), secret: text("secret") }
 }
 
-/// The accounts with their keys, one entry a key, and those keys that were made here.
+/// The accounts with their keys, and those keys that were made here.
 pub(super) fn resolve(
     accounts: &[AccountOption],
     keys: &[KeyOption],
@@ -142,21 +148,16 @@ pub(super) fn resolve(
     }
     let (mut configs, mut made) = (Vec::new(), Vec::new());
     for account in &accounts {
-        let mut entries = Vec::new();
+        let mut own = Vec::new();
         for key in keys.iter().filter(|key| key.name == account.name) {
-            entries.push((key.api_key.clone(), key.material()?));
+            own.push(KeyConfig::new(&key.api_key, key.material()?));
         }
-        if entries.is_empty() {
+        if own.is_empty() {
             let key = test_key(&account.name);
-            entries.push((key.api_key.clone(), KeyMaterial::Hmac(key.secret.clone())));
+            own.push(KeyConfig::new(&key.api_key, KeyMaterial::Hmac(key.secret.clone())));
             made.push(key);
         }
-        configs.extend(entries.into_iter().map(|(api_key, secret)| AccountConfig {
-            id: account.name.clone(),
-            api_key,
-            secret,
-            deposits: account.deposits.clone(),
-        }));
+        configs.push(AccountConfig { id: account.name.clone(), keys: own, deposits: account.deposits.clone() });
     }
     Ok((configs, made))
 }
@@ -170,7 +171,8 @@ mod tests {
         let (configs, made) = resolve(&[], &[]).unwrap();
         let (again, _) = resolve(&["test".parse().unwrap()], &[]).unwrap();
         assert_eq!((configs.len(), made.len(), configs[0].deposits.len()), (1, 1, 2));
-        assert_eq!((configs[0].api_key.len(), &configs[0].api_key), (64, &again[0].api_key));
+        let [key] = configs[0].keys.as_slice() else { unreachable!("one key") };
+        assert_eq!((key.api_key.len(), &key.api_key), (64, &again[0].keys[0].api_key));
         assert_ne!(made[0].api_key, made[0].secret);
     }
 
@@ -183,9 +185,10 @@ mod tests {
         let keys: [KeyOption; 2] =
             ["a:hmac=K1:S1".parse().unwrap(), format!("a:ed25519=K2:{}", file.display()).parse().unwrap()];
         let (configs, made) = resolve(&accounts, &keys).unwrap();
-        let shown: Vec<_> = configs.iter().map(|config| (config.id.as_str(), config.deposits.len())).collect();
-        assert_eq!((shown, made.len()), (vec![("a", 2), ("a", 2), ("b", 0)], 1));
-        assert_eq!(configs[1].secret, KeyMaterial::Ed25519Public("x".into()));
+        let shown: Vec<_> =
+            configs.iter().map(|config| (config.id.as_str(), config.keys.len(), config.deposits.len())).collect();
+        assert_eq!((shown, made.len()), (vec![("a", 2, 2), ("b", 1, 0)], 1));
+        assert_eq!(configs[0].keys[1].secret, KeyMaterial::Ed25519Public("x".into()));
     }
 
     #[test]
