@@ -252,3 +252,24 @@ fn everybody_is_told_that_the_server_goes_away() {
         assert_eq!(api.next().await.unwrap(), json!({"event": event}));
     });
 }
+
+#[test]
+fn what_is_told_at_times_comes_without_an_event_of_the_market() {
+    // At this speed the market has an event every quarter of a second, and a window ends every two milliseconds.
+    let server = start(config(Pace::Timed { speed: 60.0 }, None)).unwrap();
+    run(async {
+        let client = Client::new(&server);
+        let mut changes = client.connect("/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker").await;
+        let mut quoted = None;
+        let event = loop {
+            let frame = changes.next().await.unwrap();
+            match frame["stream"].as_str().unwrap() {
+                "btcusdt@bookTicker" => quoted = frame["data"]["u"].as_u64(),
+                _ => break frame["data"].clone(),
+            }
+        };
+        assert_eq!(event["u"].as_u64(), quoted, "the window of a quote ends before the next quote");
+        client.fault(json!({"kind": "server_shutdown", "at_ms": 1000})).await;
+        while changes.next().await.unwrap()["stream"] != "!serverShutdown" {}
+    });
+}

@@ -284,10 +284,7 @@ impl Core {
                 }
                 ModelEvent::Fill { fill, order, .. } => {
                     self.execution_id += 1;
-                    if order.executed_quantity == fill.quantity {
-                        let now = self.clock.now(self.wall.elapsed());
-                        self.meter.filled(&order.account, fill.is_maker, now);
-                    }
+                    self.count_fill(order, fill);
                     wire::execution_report(order, ExecutionKind::Trade, Some(fill), None, self.execution_id)
                 }
                 ModelEvent::Balances { account, assets } => {
