@@ -190,9 +190,12 @@ impl Core {
     /// Releases events up to `until`; how many.
     pub(super) fn release(&mut self, until: i64, max: usize) -> usize {
         let mut released = 0;
-        while released < max && self.market.peek_time().is_some_and(|time| time.as_millis() <= until) {
+        while released < max
+            && let Some(time) = self.market.peek_time().map(Timestamp::as_millis).filter(|time| *time <= until)
+        {
+            // Before the event is made: a fault may change what it tells.
+            self.live_until(time);
             let Some(event) = self.market.next() else { break };
-            self.live_until(event.time().as_millis());
             self.apply(&event);
             released += 1;
         }
@@ -284,10 +287,7 @@ impl Core {
                 }
                 ModelEvent::Fill { fill, order, .. } => {
                     self.execution_id += 1;
-                    if order.executed_quantity == fill.quantity {
-                        let now = self.clock.now(self.wall.elapsed());
-                        self.meter.filled(&order.account, fill.is_maker, now);
-                    }
+                    self.count_fill(order, fill);
                     wire::execution_report(order, ExecutionKind::Trade, Some(fill), None, self.execution_id)
                 }
                 ModelEvent::Balances { account, assets } => {

@@ -117,6 +117,11 @@ async fn broken(request: &HttpRequest, shared: &Shared, how: Break, used: u32) -
     }
 }
 
+/// A request that meets no endpoint.
+fn refused(shared: &Shared, address: IpAddr, status: u16, refusal: &Refusal) -> HttpResponse {
+    with_weight(json(status, &error_body(refusal)), shared.lock().used_weight(address))
+}
+
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
@@ -130,19 +135,19 @@ pub(super) async fn rest(request: HttpRequest, body: web::Bytes, shared: web::Da
     }
     let (verb, address) = (request.method().as_str(), address_of(&request));
     let Some(endpoint) = routes::by_path(verb, path) else {
-        return json(404, &error_body(&Refusal::new(-1020, "This operation is not supported.")));
+        return refused(&shared, address, 404, &Refusal::new(-1020, "This operation is not supported."));
     };
     let body = std::str::from_utf8(&body).unwrap_or_default();
     let params = match Params::from_rest(request.query_string(), body) {
         Ok(params) => params,
-        Err(refusal) => return json(400, &error_body(&refusal)),
+        Err(refusal) => return refused(&shared, address, 400, &refusal),
     };
     let is_micro = match header(&request, "x-mbx-time-unit").map(str::to_ascii_uppercase).as_deref() {
         Some("MICROSECOND") => true,
         None | Some("MILLISECOND") => false,
         Some(_) => {
             let message = "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.";
-            return json(400, &error_body(&Refusal::new(-1194, message)));
+            return refused(&shared, address, 400, &Refusal::new(-1194, message));
         }
     };
     let key = header(&request, "x-mbx-apikey");

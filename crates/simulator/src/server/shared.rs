@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use domain::Fill;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -14,7 +15,7 @@ use super::keys::Need;
 use super::limits::{Excess, orders_of};
 use super::params::Params;
 use crate::faults::{Plan, RequestFacts};
-use crate::model::{AccountId, Refusal};
+use crate::model::{AccountId, OrderView, Refusal};
 
 /// What all handlers share.
 pub(super) struct Shared {
@@ -156,6 +157,14 @@ impl Core {
     pub(super) fn shown_now(&mut self) -> i64 {
         let now = self.now();
         now.saturating_add(self.faults.skew_ms(now))
+    }
+
+    /// The first fill of an order gives back of the orders that were counted.
+    pub(super) fn count_fill(&mut self, order: &OrderView, fill: &Fill) {
+        if order.executed_quantity == fill.quantity {
+            let now = self.now();
+            self.meter.filled(&order.account, fill.is_maker, now);
+        }
     }
 
     /// Weight of an address in this minute.
