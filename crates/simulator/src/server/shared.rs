@@ -84,13 +84,18 @@ pub(super) fn status_of(refusal: &Refusal) -> u16 {
     match refusal.code {
         -2014 | -2015 => 401,
         -1003 | -1015 => 429,
+        -2021 => 409,
         _ => 400,
     }
 }
 
 /// The exchange's error object.
 pub(super) fn error_body(refusal: &Refusal) -> Value {
-    json!({"code": refusal.code, "msg": refusal.message})
+    let mut body = json!({"code": refusal.code, "msg": refusal.message});
+    if let Some(data) = &refusal.data {
+        body["data"] = json!(data);
+    }
+    body
 }
 
 impl Answer {
