@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench tools need-cargo need-cc
+.PHONY: help run test conformance check bench tools need-cargo need-cc
 
 # Where rustup and `cargo install` put things, for shells that do not look there.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -16,6 +16,7 @@ help: ## This page
 	@echo "             DATA=directory  recorded market data; SPEED=60  times real time; SEED=7  a made-up market"
 	@echo "             ARGS='...'      anything else that 'vigia up --help' shows"
 	@echo "make test    all tests"
+	@echo "make conformance  the exchange simulator against ccxt and the official SDK (Python 3.11, PyPI)"
 	@echo "make check   format, lints, licences, sources, advisories"
 	@echo "make bench   benchmarks, in release"
 	@echo "make tools   install what 'make check' needs: clippy, rustfmt, cargo-deny $(DENY_VERSION)"
@@ -34,6 +35,9 @@ run: need-cargo need-cc ## Build and start
 
 test: need-cargo need-cc ## All tests
 	cargo test --workspace --locked
+
+conformance: need-cargo need-cc ## The simulator against clients that others wrote
+	scripts/conformance $(ARGS)
 
 check: tools need-cc ## Format, lints, licences, sources, advisories
 	cargo fmt --all --check

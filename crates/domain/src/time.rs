@@ -62,6 +62,12 @@ impl Timestamp {
         if self.0 > earlier.0 { Millis(self.0 - earlier.0) } else { Millis(0) }
     }
 
+    /// From RFC 3339 (`2026-01-01T00:00:00Z`), to the millisecond; `None` where the text is no such moment.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|moment| Self(moment.timestamp_millis()))
+    }
+
     /// As chrono has it; `None` beyond the years it knows.
     #[must_use]
     pub fn to_chrono(self) -> Option<DateTime<Utc>> {

@@ -88,6 +88,13 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
 }
 
+/// The machine's own time: for a simulated exchange whose clients stamp their requests with the machine's clock.
+#[must_use]
+pub fn machine_time() -> Timestamp {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis());
+    Timestamp::from_millis(i64::try_from(passed).unwrap_or(i64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,9 @@
 //!
 //! It must never share wire code with the clients that it is there to test.
 
+pub mod faults;
 pub mod market;
 pub mod model;
 pub mod server;
+
+pub use self::faults::{Scenario, ScenarioError};

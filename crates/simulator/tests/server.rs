@@ -1,180 +1,16 @@
 //! Tests of the server by a plain client: REST and WebSocket round trips, signatures, steps, restarts, kills.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, their helpers too")]
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+mod kit;
 
-use awc::ws::{Frame, Message};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::{Asset, Symbol, Timestamp};
+use domain::Timestamp;
 use ed25519_dalek::{Signer, SigningKey};
-use futures_util::{SinkExt, StreamExt};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use simulator::market::{Market, SeededOptions};
-use simulator::model::ModelSettings;
-use simulator::server::{AccountConfig, KeyMaterial, Pace, ServerConfig, ServerHandle, peek_state, start};
+use simulator::server::{Limits, Pace, ServerConfig, peek_state, start};
 
-/// On the grid of an hour.
-const START: i64 = 1_699_999_200_000;
-const SECRET: &str = "a secret";
-const ED_SEED: [u8; 32] = [7; 32];
-
-fn market(seed: u64) -> Market {
-    let symbols = [("BTCUSDT", "60000"), ("ETHUSDT", "2000")];
-    let symbols = symbols.map(|(symbol, price)| (Symbol::new(symbol).unwrap(), price.parse().unwrap()));
-    let options = SeededOptions::new(seed, symbols.to_vec(), Timestamp::from_millis(START));
-    Market::seeded(SeededOptions { history_minutes: 2000, ..options })
-}
-
-fn config(pace: Pace, state: Option<&Path>) -> ServerConfig {
-    let deposits = vec![
-        (Asset::new("USDT").unwrap(), "100000".parse().unwrap()),
-        (Asset::new("BTC").unwrap(), "1".parse().unwrap()),
-    ];
-    let public = STANDARD.encode(SigningKey::from_bytes(&ED_SEED).verifying_key().to_bytes());
-    let account = |id: &str, secret| AccountConfig {
-        id: id.into(),
-        api_key: format!("key-{id}"),
-        secret,
-        deposits: deposits.clone(),
-    };
-    ServerConfig {
-        bind: "127.0.0.1:0".parse().unwrap(),
-        market: market(1),
-        market_name: "seeded 1".into(),
-        settings: ModelSettings::default(),
-        pace,
-        accounts: vec![
-            account("hmac", KeyMaterial::Hmac(SECRET.into())),
-            account("ed", KeyMaterial::Ed25519Public(public)),
-        ],
-        state_path: state.map(Into::into),
-        weight_limit: 6000,
-    }
-}
-
-fn hmac(payload: &str) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(payload.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
-}
-
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    actix_rt::System::new()
-        .block_on(async { tokio::time::timeout(Duration::from_secs(30), test).await.expect("no hang") })
-}
-
-struct Client {
-    address: SocketAddr,
-    http: awc::Client,
-}
-
-struct Reply {
-    status: u16,
-    body: Value,
-    used: Option<String>,
-    retry_after: Option<String>,
-}
-
-/// A WebSocket connection with its number.
-struct Connection {
-    id: String,
-    framed: std::pin::Pin<Box<dyn Duplex>>,
-}
-
-trait Duplex:
-    futures_util::Stream<Item = Result<Frame, awc::error::WsProtocolError>>
-    + futures_util::Sink<Message, Error = awc::error::WsProtocolError>
-{
-}
-
-impl<T> Duplex for T where
-    T: futures_util::Stream<Item = Result<Frame, awc::error::WsProtocolError>>
-        + futures_util::Sink<Message, Error = awc::error::WsProtocolError>
-{
-}
-
-impl Connection {
-    async fn send(&mut self, value: &Value) {
-        self.framed.send(Message::Text(value.to_string().into())).await.unwrap();
-    }
-
-    async fn next(&mut self) -> Option<Value> {
-        loop {
-            match self.framed.next().await?.ok()? {
-                Frame::Text(text) => return serde_json::from_slice(&text).ok(),
-                Frame::Close(_) => return None,
-                _ => {}
-            }
-        }
-    }
-
-    async fn ask(&mut self, value: &Value) -> Value {
-        self.send(value).await;
-        loop {
-            let frame = self.next().await.unwrap();
-            if frame["id"] == value["id"] {
-                return frame;
-            }
-        }
-    }
-}
-
-impl Client {
-    fn new(server: &ServerHandle) -> Self {
-        Self { address: server.address(), http: awc::Client::builder().timeout(Duration::from_secs(10)).finish() }
-    }
-
-    async fn send(&self, verb: &str, path_and_query: &str, key: Option<&str>, body: String) -> Reply {
-        let url = format!("http://{}{path_and_query}", self.address);
-        let mut request = self.http.request(verb.parse().unwrap(), url);
-        if let Some(key) = key {
-            request = request.insert_header(("X-MBX-APIKEY", key));
-        }
-        let mut reply = request.send_body(body).await.unwrap();
-        let header = |name| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let (used, retry_after) = (header("x-mbx-used-weight-1m"), header("retry-after"));
-        let bytes = reply.body().await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: reply.status().as_u16(), body, used, retry_after }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.send("GET", path, None, String::new()).await.body
-    }
-
-    async fn time(&self) -> i64 {
-        self.get("/api/v3/time").await["serverTime"].as_i64().unwrap()
-    }
-
-    async fn signed(&self, verb: &str, path: &str, query: &str) -> Reply {
-        let query = format!("{query}&recvWindow=60000&timestamp={}", self.time().await);
-        let query = query.trim_start_matches('&');
-        let url = format!("/api/v3/{path}?{query}&signature={}", hmac(query));
-        self.send(verb, &url, Some("key-hmac"), String::new()).await
-    }
-
-    async fn admin(&self, path: &str, body: Value) -> Reply {
-        self.send("POST", &format!("/admin/{path}"), None, body.to_string()).await
-    }
-
-    async fn step(&self, body: Value) -> Value {
-        let reply = self.admin("step", body).await;
-        assert_eq!(reply.status, 200, "{}", reply.body);
-        reply.body
-    }
-
-    async fn connect(&self, path: &str) -> Connection {
-        let url = format!("http://{}{path}", self.address);
-        let (response, framed) = self.http.ws(url).connect().await.unwrap();
-        let id = response.headers().get("x-simulator-connection").unwrap().to_str().unwrap().to_owned();
-        Connection { id, framed: Box::pin(framed) }
-    }
-}
+use kit::*;
 
 #[test]
 fn public_requests_are_answered_from_the_market() {
@@ -184,7 +20,7 @@ fn public_requests_are_answered_from_the_market() {
         assert_eq!(client.time().await, START);
         client.step(json!({"until": START + 90_000})).await;
         let reply = client.send("GET", "/api/v3/exchangeInfo?symbol=BTCUSDT", None, String::new()).await;
-        assert_eq!((reply.status, reply.used.as_deref()), (200, Some("21")));
+        assert_eq!((reply.status, reply.used.as_deref()), (200, Some("20")));
         let symbol = &reply.body["symbols"][0];
         assert_eq!((&symbol["baseAsset"], &symbol["status"]), (&json!("BTC"), &json!("TRADING")));
         assert_eq!(symbol["filters"][1]["stepSize"], "0.00001000");
@@ -298,8 +134,30 @@ fn signatures_keys_and_times_are_checked() {
 }
 
 #[test]
+fn requests_may_be_stamped_with_the_machines_clock_where_that_is_told() {
+    // The market stands in 2023, the machine is in 2026.
+    let machine = Timestamp::from_millis(1_790_000_000_000);
+    let server = start(ServerConfig { machine_time: Some(machine), ..config(Pace::Stepped, None) }).unwrap();
+    run(async {
+        let client = Client::new(&server);
+        for (stamp, expected) in
+            [(machine.as_millis(), 200), (START, 200), (machine.as_millis() - 600_000, 400), (START - 600_000, 400)]
+        {
+            let query = format!("timestamp={stamp}&recvWindow=60000");
+            let url = format!("/api/v3/account?{query}&signature={}", hmac(&query));
+            let reply = client.send("GET", &url, Some("key-hmac"), String::new()).await;
+            assert_eq!(reply.status, expected, "{stamp}: {}", reply.body);
+        }
+    });
+}
+
+#[test]
 fn the_weight_limit_holds() {
-    let server = start(ServerConfig { weight_limit: 30, ..config(Pace::Stepped, None) }).unwrap();
+    let server = start(ServerConfig {
+        limits: Limits { request_weight_max: 30, ..Limits::default() },
+        ..config(Pace::Stepped, None)
+    })
+    .unwrap();
     run(async {
         let client = Client::new(&server);
         assert_eq!(client.send("GET", "/api/v3/exchangeInfo", None, String::new()).await.status, 200);
@@ -342,22 +200,6 @@ fn a_stepped_market_streams_every_frame() {
         assert_eq!(client.admin("step", json!({"events": 1, "until": 5})).await.status, 400);
         assert_eq!(client.admin("speed", json!({"speed": 5})).await.status, 400);
     });
-}
-
-fn signed_params(mut params: Value, key: &str, time: i64) -> Value {
-    params["apiKey"] = json!(key);
-    params["timestamp"] = json!(time);
-    let object = params.as_object().unwrap();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut pairs: Vec<String> = object.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-    pairs.sort();
-    let payload = pairs.join("&");
-    params["signature"] = json!(if key == "key-hmac" {
-        hmac(&payload)
-    } else {
-        STANDARD.encode(SigningKey::from_bytes(&ED_SEED).sign(payload.as_bytes()).to_bytes())
-    });
-    params
 }
 
 #[test]

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use domain::{Symbol, Timestamp};
 use simulator::market::{Market, PathOptions, SeededOptions};
-use simulator::server::{Pace, ServerConfig, ServerHandle, peek_state, start};
+use simulator::server::{Limits, Pace, ServerConfig, ServerHandle, peek_state, start};
 
 use crate::config::Config;
 
 /// When a synthetic market begins: 2026-01-01T00:00Z.
 const SEEDED_START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// Request weight a minute; a backfill of many symbols at once must not meet the real limit in a demo.
-const WEIGHT_LIMIT: u32 = 60_000;
+const WEIGHT_MAX: u32 = 60_000;
 
 /// What a market is called; its book lives in a directory of that name.
 pub(crate) fn market_name(config: &Config) -> String {
@@ -56,13 +56,11 @@ pub(crate) fn begin(
     let state: PathBuf = home.join("simulator.json");
     let server = ServerConfig {
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        market: market(config, symbols, &state)?,
-        market_name: market_name(config),
         settings: config.paper.clone(),
         pace,
-        accounts: Vec::new(),
-        state_path: Some(state),
-        weight_limit: WEIGHT_LIMIT,
+        limits: Limits { request_weight_max: WEIGHT_MAX, ..Limits::default() },
+        state_path: Some(state.clone()),
+        ..ServerConfig::new(market(config, symbols, &state)?, market_name(config))
     };
     Ok(start(server)?)
 }

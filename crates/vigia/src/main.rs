@@ -16,6 +16,7 @@ mod orders;
 mod positions;
 mod replay;
 mod report;
+mod simulator;
 mod source;
 mod status;
 mod up;
@@ -59,6 +60,8 @@ enum Command {
     Config(config_check::Command),
     /// Runs the strategies over recorded market data and reports what they would have made.
     Replay(replay::Options),
+    /// Runs the exchange simulator alone, for any client that speaks the exchange's protocol.
+    Simulator(simulator::Options),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Actors(options) => actors::run(config, options),
         Command::Config(command) => config_check::run(config, command),
         Command::Replay(options) => replay::run(config, options),
+        Command::Simulator(options) => simulator::run(config, options),
     };
     match outcome {
         Ok(code) => code,
@@ -95,7 +99,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 
 /// See the head of this file.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<config::ConfigError>() {
+    if error.is::<config::ConfigError>() || error.is::<simulator::BadCall>() {
         2
     } else if error.is::<source::NothingToAsk>() {
         3
@@ -131,13 +135,20 @@ mod tests {
             "journal verify --json",
             "instances",
             "actors --config x",
+            "simulator --seed 7 --speed 60 --port 0 --account a:USDT=5,BTC=1 --key a:hmac=k:s",
         ];
         let parse = |line: &str| Arguments::try_parse_from(format!("vigia {line}").split(' '));
         for line in good {
             assert!(parse(line).is_ok(), "{line}");
         }
-        let bad =
-            ["orders --limit 0", "fills --limit 10001", "journal --limit x", "journal --follow verify", "status all"];
+        let bad = [
+            "orders --limit 0",
+            "fills --limit 10001",
+            "journal --limit x",
+            "journal --follow verify",
+            "status all",
+            "simulator --data x --seed 1",
+        ];
         for line in bad {
             assert!(parse(line).is_err(), "{line}");
         }

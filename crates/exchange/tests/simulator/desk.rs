@@ -18,8 +18,7 @@ use ledger::{InstanceSetup, Ledger, LedgerState};
 use risk::{ApprovedOrder, EntryIntent, Gate, GateView, Limits, OrderIntent, Protection, Restrictions, SafetyLatch};
 use serde_json::Value;
 use simulator::market::{Market, SeededOptions};
-use simulator::model::ModelSettings;
-use simulator::server::{AccountConfig, KeyMaterial, Pace, ServerConfig, ServerHandle, start};
+use simulator::server::{AccountConfig, KeyConfig, KeyMaterial, Pace, ServerConfig, ServerHandle, start};
 
 /// On the grid of an hour.
 pub(crate) const START: i64 = 1_699_999_200_000;
@@ -142,11 +141,8 @@ fn accounts() -> Vec<AccountConfig> {
     let deposits = [("USDT", "100000"), ("BTC", "1")]
         .map(|(asset, amount)| (Asset::new(asset).unwrap(), amount.parse::<Quantity>().unwrap()));
     [("hmac", KeyMaterial::Hmac(SECRET.into())), ("ed", KeyMaterial::Ed25519Public(public))]
-        .map(|(id, secret)| AccountConfig {
-            id: id.into(),
-            api_key: format!("key-{id}"),
-            secret,
-            deposits: deposits.to_vec(),
+        .map(|(id, secret)| {
+            AccountConfig::new(id, KeyConfig::new(format!("key-{id}"), secret)).with_deposits(deposits.to_vec())
         })
         .into()
 }
@@ -155,17 +151,9 @@ pub(crate) fn serve(bind: SocketAddr) -> ServerHandle {
     let symbols = [("BTCUSDT", "60000"), ("ETHUSDT", "2000")];
     let symbols = symbols.map(|(symbol, price)| (Symbol::new(symbol).unwrap(), price.parse().unwrap()));
     let options = SeededOptions::new(1, symbols.to_vec(), Timestamp::from_millis(START));
-    start(ServerConfig {
-        bind,
-        market: Market::seeded(SeededOptions { history_minutes: 2000, ..options }),
-        market_name: "seeded 1".into(),
-        settings: ModelSettings::default(),
-        pace: Pace::Stepped,
-        accounts: accounts(),
-        state_path: None,
-        weight_limit: 6000,
-    })
-    .unwrap()
+    let market = Market::seeded(SeededOptions { history_minutes: 2000, ..options });
+    start(ServerConfig { bind, pace: Pace::Stepped, accounts: accounts(), ..ServerConfig::new(market, "seeded 1") })
+        .unwrap()
 }
 
 impl Exchange {

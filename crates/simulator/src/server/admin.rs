@@ -53,13 +53,30 @@ pub(super) async fn admin(request: HttpRequest, body: web::Bytes, shared: web::D
         ("POST", "crash") => crash(&mut core, &body),
         ("POST", "deposit") => deposit(&mut core, &body),
         ("POST", "status") => set_status(&mut core, &body),
+        ("GET", "faults") => Ok(()),
+        ("POST", "faults") => super::disturb::add_faults(&mut core, &body),
+        ("DELETE", "faults") => super::disturb::remove_faults(&mut core, &body),
+        ("POST", "revoke") => text(&body, "apiKey").and_then(|key| core.revoke(key)),
+        ("POST", "maintenance") => super::disturb::set_maintenance(&mut core, &body),
+        ("POST", "delistings") => super::disturb::announce(&mut core, &body, true),
+        ("POST", "listings") => super::disturb::announce(&mut core, &body, false),
+        ("POST", "shutdown-notice") => {
+            let now = core.now();
+            core.hub.announce_shutdown(now);
+            Ok(())
+        }
         _ => {
-            let known = "GET state; POST state, speed, pause, resume, step, crash, deposit, status";
+            let known = "GET state, faults; POST state, speed, pause, resume, step, crash, deposit, status, faults, revoke, \
+                         maintenance, delistings, listings, shutdown-notice; DELETE faults";
             return refused(actix_web::http::StatusCode::NOT_FOUND, &format!("unknown request; there are: {known}"));
         }
     };
     let done = done.and_then(|()| core.commit().map_err(|error| error.to_string()));
     let answer = match done {
+        Ok(()) if path == "faults" => {
+            let now = core.now();
+            HttpResponse::Ok().json(json!({"faults": core.faults.list(now)}))
+        }
         Ok(()) => HttpResponse::Ok().json(core.status()),
         Err(message) => bad(&message),
     };
@@ -116,7 +133,7 @@ fn crash(core: &mut Core, body: &Value) -> Result<(), String> {
 fn deposit(core: &mut Core, body: &Value) -> Result<(), String> {
     let account = match (body["account"].as_str(), body["apiKey"].as_str().or(body["api_key"].as_str())) {
         (Some(account), _) => AccountId::new(account),
-        (None, Some(key)) => core.known_key(Some(key)).map_err(|refusal| refusal.to_string())?.account,
+        (None, Some(key)) => core.keys.find(Some(key)).map_err(|refusal| refusal.to_string())?.account.clone(),
         (None, None) => return Err("name an \"account\" or an \"api_key\"".to_owned()),
     };
     let asset = Asset::new(text(body, "asset")?).map_err(|error| error.to_string())?;
@@ -173,9 +190,9 @@ async fn step(shared: &Shared, body: &Value) -> HttpResponse {
             Ok(delivery) => delivery,
             Err(error) => return refused(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         };
-        for (queue, frame) in delivery {
+        for (queue, parcel) in delivery {
             // A client that went away gets nothing; its connection's own task takes it off the list.
-            let _ = queue.send(frame).await;
+            let _ = queue.send(parcel).await;
         }
         if is_done {
             break;

@@ -1,4 +1,4 @@
-//! Who signs: API keys, HMAC-SHA256 and Ed25519 signatures, and the window of time a request is good for.
+//! Who signs: HMAC-SHA256, RSA and Ed25519 signatures, and the window of time a request is good for.
 //!
 //! It must never log or show a secret.
 
@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use sha2::Sha256;
 
 use super::params::Params;
@@ -20,6 +21,8 @@ pub enum KeyMaterial {
     Hmac(String),
     /// The public key: PEM, or base64 of 32 bytes or of the PEM's inner part.
     Ed25519Public(String),
+    /// The public key of 2048 to 4096 bits: PEM, or base64 of the PEM's inner part. RSASSA-PKCS1-v1_5 with SHA-256.
+    RsaPublic(String),
 }
 
 impl fmt::Debug for KeyMaterial {
@@ -27,6 +30,7 @@ impl fmt::Debug for KeyMaterial {
         f.write_str(match self {
             Self::Hmac(_) => "Hmac(..)",
             Self::Ed25519Public(_) => "Ed25519Public(..)",
+            Self::RsaPublic(_) => "RsaPublic(..)",
         })
     }
 }
@@ -36,24 +40,27 @@ impl fmt::Debug for KeyMaterial {
 pub(super) enum Checker {
     Hmac(Vec<u8>),
     Ed25519(Box<VerifyingKey>),
+    /// The inner part of the key: modulus and exponent.
+    Rsa(Vec<u8>),
 }
 
 impl Checker {
     /// `None` where the text is no key.
     pub(super) fn new(material: &KeyMaterial) -> Option<Self> {
-        let text = match material {
-            KeyMaterial::Hmac(secret) => return Some(Self::Hmac(secret.as_bytes().to_vec())),
-            KeyMaterial::Ed25519Public(text) => text,
-        };
-        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
-        let bytes = STANDARD.decode(body).ok()?;
-        // The PEM's inner part is a fixed head of 12 bytes and then the key.
-        let key: [u8; 32] = match bytes.len() {
-            32 => bytes.try_into().ok()?,
-            44 => bytes[12..].try_into().ok()?,
-            _ => return None,
-        };
-        Some(Self::Ed25519(Box::new(VerifyingKey::from_bytes(&key).ok()?)))
+        match material {
+            KeyMaterial::Hmac(secret) => Some(Self::Hmac(secret.as_bytes().to_vec())),
+            KeyMaterial::Ed25519Public(text) => {
+                let bytes = inner(text)?;
+                // The PEM's inner part is a fixed head of 12 bytes and then the key.
+                let key: [u8; 32] = match bytes.len() {
+                    32 => bytes.try_into().ok()?,
+                    44 => bytes[12..].try_into().ok()?,
+                    _ => return None,
+                };
+                Some(Self::Ed25519(Box::new(VerifyingKey::from_bytes(&key).ok()?)))
+            }
+            KeyMaterial::RsaPublic(text) => rsa_inner(&inner(text)?).map(Self::Rsa),
+        }
     }
 
     pub(super) fn is_ed25519(&self) -> bool {
@@ -73,8 +80,31 @@ impl Checker {
                 let signature = bytes.and_then(|bytes| Signature::from_slice(&bytes).ok());
                 signature.is_some_and(|signature| key.verify(payload.as_bytes(), &signature).is_ok())
             }
+            Self::Rsa(key) => {
+                let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key);
+                STANDARD.decode(signature).is_ok_and(|bytes| key.verify(payload.as_bytes(), &bytes).is_ok())
+            }
         }
     }
+}
+
+/// The bytes of a PEM, or of its inner part alone.
+fn inner(text: &str) -> Option<Vec<u8>> {
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    STANDARD.decode(body).ok()
+}
+
+/// The algorithm's name in a key of RSA, and what follows it: the bit string's tag, its long length and no unused bits.
+const RSA_NAME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00, 0x03, 0x82];
+
+/// Modulus and exponent out of a public key that names its algorithm; `None` where it names another or is short.
+fn rsa_inner(key: &[u8]) -> Option<Vec<u8>> {
+    let at = key.windows(RSA_NAME.len()).position(|window| window == RSA_NAME)? + RSA_NAME.len();
+    let (length, rest) = key.get(at..)?.split_first_chunk::<2>()?;
+    let (unused, key) = rest.split_first()?;
+    let is_whole = usize::from(u16::from_be_bytes(*length)) == rest.len() && *unused == 0;
+    // A modulus of 2048 bits with its wrapping has more than 256 bytes.
+    (is_whole && key.len() > 256).then(|| key.to_vec())
 }
 
 /// The text that a REST request signs: query and body without the signature, one after the other.

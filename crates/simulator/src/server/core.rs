@@ -5,31 +5,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use domain::{ClientOrderId, Interval, MarketEvent, Symbol, Timestamp};
+use domain::{ClientOrderId, Interval, MarketEvent, Symbol, SymbolStatus, Timestamp};
 
-use super::auth::{Checker, check_time};
 use super::clock::Wall;
+use super::feed::Feeds;
 use super::hub::{Delivery, Hub};
+use super::keys::Keys;
+use super::limits::Meter;
 use super::pace::MarketClock;
-use super::params::Params;
+use super::sapi::Notices;
 use super::state::{self, Position, Saved, SavedCrash, StateError, VERSION};
 use super::tape::Tape;
-use super::weights::Weights;
 use super::{ServerConfig, ServerError, wire};
+use crate::faults::Faults;
 use crate::market::Market;
-use crate::model::{AccountId, ExecutionKind, Model, ModelEvent, Refusal};
+use crate::model::{AccountId, Model};
 
 /// Events released under one hold of the lock, so that requests come between.
 const PUMP_MAX: usize = 20_000;
 /// The lease of the clock, in real milliseconds: a start after a kill goes on at most so far ahead.
 const LEASE_MS: f64 = 10_000.0;
-
-/// Whose key it is and how it signs.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) account: AccountId,
-    pub(super) checker: Checker,
-}
 
 /// Where the state is written, and until when the written clock reaches.
 #[derive(Debug)]
@@ -45,15 +40,20 @@ pub(super) struct Core {
     pub(super) clock: MarketClock,
     pub(super) hub: Hub,
     pub(super) tapes: BTreeMap<Symbol, Tape>,
-    pub(super) keys: BTreeMap<String, Key>,
-    pub(super) weights: Weights,
+    pub(super) keys: Keys,
+    pub(super) meter: Meter,
+    pub(super) feeds: Feeds,
+    pub(super) faults: Faults,
+    pub(super) notices: Notices,
     pub(super) wall: Wall,
+    /// The machine's time when the wall clock started, where requests may be stamped with it.
+    pub(super) machine_time: Option<i64>,
     pub(super) market_name: String,
     pub(super) market_start: i64,
     durable: Option<Durable>,
     position: Position,
     pub(super) crashes: Vec<SavedCrash>,
-    execution_id: u64,
+    pub(super) execution_id: u64,
     generated: u64,
     pub(super) is_dirty: bool,
 }
@@ -89,9 +89,13 @@ impl Core {
             clock,
             hub: Hub::default(),
             tapes: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            weights: Weights::new(config.weight_limit),
+            keys: Keys::default(),
+            meter: Meter::new(config.limits),
+            feeds: Feeds::default(),
+            faults: Faults::new(config.scenario.as_ref().map_or(0, |scenario| scenario.seed)),
+            notices: Notices::default(),
             wall,
+            machine_time: config.machine_time.map(Timestamp::as_millis),
             market_name: config.market_name,
             market_start: start,
             durable: config.state_path.map(|path| Durable { path, lease: i64::MIN }),
@@ -104,6 +108,11 @@ impl Core {
         core.model.set_settings(config.settings);
         core.open_accounts(&config.accounts)?;
         core.restore_market();
+        let now = core.now();
+        for fault in config.scenario.into_iter().flat_map(|scenario| scenario.faults) {
+            core.faults.add(fault, now);
+        }
+        core.run_faults(now);
         core.commit()?;
         Ok(core)
     }
@@ -112,8 +121,11 @@ impl Core {
         let now = Timestamp::from_millis(self.position.time);
         for config in accounts {
             let account = AccountId::new(&config.id);
-            let checker = Checker::new(&config.secret).ok_or_else(|| ServerError::BadKey(config.id.clone()))?;
-            self.keys.insert(config.api_key.clone(), Key { account: account.clone(), checker });
+            for key in &config.keys {
+                if !self.keys.add(&account, key, now.as_millis()) {
+                    return Err(ServerError::BadKey(config.id.clone()));
+                }
+            }
             // An account that the state knows keeps what it has.
             if self.model.accounts().any(|known| *known == account) {
                 continue;
@@ -164,22 +176,42 @@ impl Core {
             let now = self.now();
             self.release(now, PUMP_MAX);
         }
+        let now = self.now();
+        self.run_faults(now);
     }
 
     /// How long until the next event is due; `None` while time stands.
     pub(super) fn until_next(&self) -> Option<std::time::Duration> {
-        self.clock.until(self.market.peek_time()?.as_millis(), self.wall.elapsed())
+        let event = self.market.peek_time().map(Timestamp::as_millis);
+        let next = event.into_iter().chain(self.next_beat()).chain(self.faults.next_due()).min()?;
+        self.clock.until(next, self.wall.elapsed())
     }
 
     /// Releases events up to `until`; how many.
     pub(super) fn release(&mut self, until: i64, max: usize) -> usize {
         let mut released = 0;
-        while released < max && self.market.peek_time().is_some_and(|time| time.as_millis() <= until) {
+        while released < max
+            && let Some(time) = self.market.peek_time().map(Timestamp::as_millis).filter(|time| *time <= until)
+        {
+            // Before the event is made: a fault may change what it tells.
+            self.live_until(time);
             let Some(event) = self.market.next() else { break };
             self.apply(&event);
             released += 1;
         }
+        if released < max && until < i64::MAX {
+            self.live_until(until);
+        }
         released
+    }
+
+    /// What happens at times, up to the next event of the market.
+    fn live_until(&mut self, time: i64) {
+        if self.clock.is_stepped() {
+            self.clock.step_to(time);
+        }
+        self.run_faults(time);
+        self.beat(time);
     }
 
     fn apply(&mut self, event: &MarketEvent) {
@@ -197,7 +229,13 @@ impl Core {
             MarketEvent::Quote(quote) => self.model.on_quote(quote, &mut events),
             MarketEvent::Candle(_) => {}
         }
-        self.broadcast(event, time);
+        // While a symbol is on a break the exchange tells nothing of its market.
+        let status = self.model.instrument(event.symbol()).map(|instrument| &instrument.status);
+        if status != Some(&SymbolStatus::Break) {
+            self.broadcast(event, time);
+            let update = self.tapes.get(event.symbol()).map_or(0, |tape| tape.update);
+            self.feed(event, update);
+        }
         self.tell(&events, None);
     }
 
@@ -237,43 +275,19 @@ impl Core {
         }
     }
 
-    /// Puts what happened to accounts into the outbox; it leaves with the next commit.
-    pub(super) fn tell(&mut self, events: &[ModelEvent], cancel_id: Option<&str>) {
-        self.is_dirty |= !events.is_empty();
-        for event in events {
-            let frame = match event {
-                ModelEvent::Order { order, execution, .. } => {
-                    self.execution_id += 1;
-                    let cancel_id = cancel_id.filter(|_| *execution == ExecutionKind::Canceled);
-                    wire::execution_report(order, *execution, None, cancel_id, self.execution_id)
-                }
-                ModelEvent::Fill { fill, order, .. } => {
-                    self.execution_id += 1;
-                    wire::execution_report(order, ExecutionKind::Trade, Some(fill), None, self.execution_id)
-                }
-                ModelEvent::Balances { account, assets } => {
-                    let now = self.clock.now(self.wall.elapsed());
-                    let balances = self.model.balances(account);
-                    let shown =
-                        assets.iter().map(|asset| (asset.as_str(), balances.get(asset).copied().unwrap_or_default()));
-                    wire::account_position(shown, now)
-                }
-            };
-            self.hub.publish_user(event.account(), &frame);
-        }
-    }
-
     /// Writes the state if anything of it may be seen, then lets the frames go.
     pub(super) fn commit(&mut self) -> Result<(), StateError> {
         self.secure()?;
-        self.hub.flush();
+        let now = self.now();
+        self.hub.flush(&mut self.faults, now);
         Ok(())
     }
 
     /// As [`Core::commit`], but the frames are the caller's to send.
     pub(super) fn commit_taking(&mut self) -> Result<Delivery, StateError> {
         self.secure()?;
-        Ok(self.hub.take())
+        let now = self.now();
+        Ok(self.hub.take(&mut self.faults, now))
     }
 
     fn lead(&self) -> i64 {
@@ -313,30 +327,6 @@ impl Core {
         }
         self.is_dirty = false;
         Ok(())
-    }
-
-    /// The account that signed a request.
-    pub(super) fn authorize(
-        &mut self,
-        key: Option<&str>,
-        params: &Params,
-        payload: &str,
-    ) -> Result<AccountId, Refusal> {
-        let known = self.known_key(key)?;
-        let signature = params.need("signature")?;
-        let now = self.now();
-        check_time(params, now, self.clock.speed())?;
-        if !known.checker.verify(payload, signature) {
-            return Err(Refusal::new(-1022, "Signature for this request is not valid."));
-        }
-        Ok(known.account)
-    }
-
-    pub(super) fn known_key(&self, key: Option<&str>) -> Result<Key, Refusal> {
-        let key =
-            key.filter(|key| !key.is_empty() && key.len() <= 128 && key.bytes().all(|byte| byte.is_ascii_graphic()));
-        let key = key.ok_or_else(|| Refusal::new(-2014, "API-key format invalid."))?;
-        self.keys.get(key).cloned().ok_or_else(Refusal::unknown_account)
     }
 
     /// A client order id for a request that has none.

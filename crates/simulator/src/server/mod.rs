@@ -8,80 +8,67 @@
 //! Order of things in one answer: what is due by the clock is released first, then the request acts, then the state is
 //! written, then events and answer leave.
 
+mod account_reads;
 mod admin;
 mod auth;
+mod book;
 mod clock;
+mod config;
+mod control;
 mod core;
+mod disturb;
 mod endpoints;
+mod faults;
+mod feed;
 mod http;
 mod hub;
+mod keys;
+mod klines;
+mod limits;
+mod micros;
+mod order_lists;
+mod order_params;
 mod pace;
 mod params;
+mod quotes;
+mod routes;
+mod sapi;
+mod sessions;
 mod shared;
 mod state;
 mod steer;
 mod streams;
 mod tape;
-mod weights;
+mod tell;
+mod trading;
 mod wire;
+mod wire_lists;
+mod wire_orders;
+mod wire_symbol;
 mod ws_api;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use domain::{Asset, Quantity};
+use domain::Timestamp;
 use tokio::sync::oneshot;
 
 pub use self::auth::KeyMaterial;
+pub use self::config::{AccountConfig, KeyConfig, KeyPermissions, Limits, ServerConfig};
 use self::core::Core;
 pub use self::pace::Pace;
 use self::shared::Shared;
 pub use self::state::{StateError, StateSummary, peek_state};
-use crate::market::Market;
-use crate::model::{ModelSettings, Refusal};
+use crate::model::Refusal;
 
 /// The longest the pacing sleeps, so that it notices a clock that was changed.
 const NAP_MAX: Duration = Duration::from_millis(250);
 /// The shortest it sleeps, so that a fast market leaves time for requests.
 const NAP_MIN: Duration = Duration::from_millis(1);
-
-/// An account that the server opens.
-#[derive(Debug, Clone)]
-pub struct AccountConfig {
-    /// Its name in the model.
-    pub id: String,
-    /// The key that clients send.
-    pub api_key: String,
-    /// What their signatures are checked with.
-    pub secret: KeyMaterial,
-    /// What it has when it is opened the first time.
-    pub deposits: Vec<(Asset, Quantity)>,
-}
-
-/// What a server needs.
-#[derive(Debug)]
-pub struct ServerConfig {
-    /// Where it listens; port 0 takes any free one.
-    pub bind: SocketAddr,
-    /// What it replays.
-    pub market: Market,
-    /// What the market is called: a state file goes with one market.
-    pub market_name: String,
-    /// Fees, spread and slippage.
-    pub settings: ModelSettings,
-    /// How time moves.
-    pub pace: Pace,
-    /// The accounts.
-    pub accounts: Vec<AccountConfig>,
-    /// Where it keeps what must outlive it; without it everything is forgotten.
-    pub state_path: Option<PathBuf>,
-    /// Request weight a minute of real time; the exchange has 6000.
-    pub weight_limit: u32,
-}
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +88,10 @@ pub enum ServerError {
     #[error("the simulator's market has no events; give it data files with rows, or a seed with symbols")]
     EmptyMarket,
     /// A key cannot be read.
-    #[error("the key of the simulator's account {0:?} is no Ed25519 public key; give PEM or base64 of its 32 bytes")]
+    #[error(
+        "a key of the simulator's account {0:?} is no public key; give PEM or base64, Ed25519 with 32 bytes or RSA with \
+         at least 2048 bits"
+    )]
     BadKey(String),
     /// A deposit is impossible.
     #[error("a deposit of the simulator's account {0:?} is refused ({1}); deposits must not be below zero")]
@@ -115,11 +105,17 @@ pub enum ServerError {
 }
 
 /// A server that runs; dropping it stops it.
-#[derive(Debug)]
 pub struct ServerHandle {
     address: SocketAddr,
+    shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl ServerHandle {
@@ -127,6 +123,12 @@ impl ServerHandle {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The market's time now.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_millis(self.shared.lock().now())
     }
 
     /// Ends all connections, writes the state with its exact time, and waits until all of it is done.
@@ -167,11 +169,12 @@ pub fn start(config: ServerConfig) -> Result<ServerHandle, ServerError> {
     let listener = TcpListener::bind(config.bind).map_err(bind_error)?;
     let address = listener.local_addr().map_err(bind_error)?;
     let shared = web::Data::new(Shared::new(Core::new(config)?));
+    let kept = shared.clone().into_inner();
     let (stop, stopped) = oneshot::channel();
     let (ready, is_ready) = mpsc::channel();
     let run = move || actix_rt::System::new().block_on(serve(listener, shared, ready, stopped));
     let thread = std::thread::Builder::new().name("simulator".into()).spawn(run).map_err(ServerError::Thread)?;
-    let handle = ServerHandle { address, stop: Some(stop), thread: Some(thread) };
+    let handle = ServerHandle { address, shared: kept, stop: Some(stop), thread: Some(thread) };
     match is_ready.recv() {
         Ok(Ok(())) => Ok(handle),
         Ok(Err(error)) => Err(ServerError::Thread(error)),
@@ -198,6 +201,7 @@ async fn serve(
             .default_service(web::route().to(http::rest))
     })
     .workers(1)
+    .on_connect(http::keep_socket)
     .shutdown_timeout(1)
     .disable_signals()
     .listen(listener);
@@ -213,6 +217,7 @@ async fn serve(
     let _ = stopped.await;
     pacing.abort();
     shared.lock().hub.disconnect_all();
+    shared.closing.notify_waiters();
     handle.stop(true).await;
     let saved = shared.lock().save_exact();
     if let Err(error) = saved {

@@ -50,8 +50,10 @@ impl Core {
     /// What the administrator sees.
     pub(super) fn status(&mut self) -> Value {
         let accounts: Vec<String> = self.model.accounts().map(ToString::to_string).collect();
+        let now = self.now();
+        let used_weight = self.meter.used_by_all(now);
         json!({
-            "time": self.now(),
+            "time": now,
             "market": self.market_name,
             "start": self.market_start,
             "end": self.market.end().map(Timestamp::as_millis),
@@ -63,7 +65,8 @@ impl Core {
             "connections": self.hub.len(),
             "frames": self.hub.counts(),
             "accounts": accounts,
-            "usedWeight": self.weights.used(),
+            "usedWeight": used_weight,
+            "faults": self.faults.list(now),
             "rejectedRows": self.market.rejected().values().sum::<u64>(),
         })
     }

@@ -1,26 +1,25 @@
-//! The WebSocket API: requests as in REST, sessions, and the events of an account.
+//! The WebSocket API: requests as in REST over one connection, in the exchange's frames.
 //!
-//! It must never let a session act for an account that did not log on with its key.
+//! It must never answer a request that a fault keeps silent, nor do it twice.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::auth::ws_payload;
-use super::endpoints::ENDPOINTS;
-use super::hub::ConnectionId;
+use super::http::{address_of, fault_message, reset};
+use super::hub::{ConnectionId, Parcel, Wishes};
+use super::micros::in_micros;
 use super::params::Params;
-use super::shared::{Answer, Caller, Shared, error_body, status_of};
-use super::streams::{Kind, mark, serve};
-use crate::model::{AccountId, Refusal};
-
-/// Weight of requests about sessions and subscriptions, and of connecting.
-const SESSION_WEIGHT: u32 = 2;
-
-/// One connection's session.
-#[derive(Debug, Default)]
-pub(super) struct ApiSession {
-    account: Option<AccountId>,
-}
+use super::routes;
+use super::sessions::{ApiSession, SESSION_WEIGHT};
+use super::shared::{Answer, Shared, error_body};
+use super::streams::{Kind, Out, mark, query_of, serve};
+use crate::faults::{Break, Plan};
+use crate::model::Refusal;
 
 /// `/ws-api/v3`.
 #[allow(clippy::unused_async, reason = "actix-web's handlers are async")]
@@ -29,120 +28,136 @@ pub(super) async fn api(
     body: web::Payload,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let (mut response, session, messages) = actix_ws::handle(&request, body)?;
-    let (id, frames) = {
+    let address = address_of(&request);
+    let query = query_of(&request);
+    let asks = |name: &str, value: &str| query.iter().any(|(n, v)| n == name && v.eq_ignore_ascii_case(value));
+    let is_micro = asks("timeUnit", "MICROSECOND");
+    let (id, frames, session) = {
         let mut core = shared.lock();
-        let wall = core.wall();
-        let _ = core.weights.take(SESSION_WEIGHT, wall);
-        core.hub.connect(false)
+        let (now, wall) = (core.now(), core.wall());
+        if !core.meter.connect(address, now, wall) {
+            return Ok(reset(&request));
+        }
+        if let Err(excess) = core.meter.take(address, SESSION_WEIGHT, now) {
+            let status = actix_web::http::StatusCode::from_u16(excess.status).unwrap_or_default();
+            return Ok(HttpResponse::build(status).json(json!({"code": excess.code, "msg": excess.message})));
+        }
+        let session = ApiSession::new(address, now, !asks("returnRateLimits", "false"), is_micro);
+        let (id, frames) = core.hub.connect(Wishes { is_combined: false, is_api: true, is_micro });
+        (id, frames, session)
     };
+    let (mut response, socket, messages) = actix_ws::handle(&request, body)?;
     mark(&mut response, id);
-    let kind = Kind::Api(Box::default());
-    actix_rt::spawn(serve(shared.into_inner(), id, kind, session, messages, frames));
+    let kind = Kind::Api(Rc::new(RefCell::new(session)));
+    actix_rt::spawn(serve(shared.into_inner(), id, kind, socket, messages, frames));
     Ok(response)
 }
 
-impl ApiSession {
-    /// The answer to one frame.
-    pub(super) fn answer(&mut self, shared: &Shared, connection: ConnectionId, text: &str) -> Value {
-        let Ok(request) = serde_json::from_str::<Value>(text) else {
-            let refusal = Refusal::new(-1135, "This is not a valid JSON request.");
-            return json!({"id": null, "status": 400, "error": error_body(&refusal)});
-        };
-        let params = Params::from_json(&request["params"]);
-        let method = request["method"].as_str().unwrap_or_default();
-        let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.method == method && !method.is_empty());
-        let answer = match endpoint {
-            Some(endpoint) => shared.call(endpoint, &self.caller(&params), &params),
-            None => self.manage(shared, connection, method, &params),
-        };
-        frame(&request["id"], &answer, params.get("returnRateLimits") != Some("false"))
-    }
+/// A request that came in a frame.
+struct Request {
+    id: Value,
+    method: String,
+    params: Params,
+}
 
-    /// A request with a key speaks for the key, one without for the session.
-    fn caller<'a>(&self, params: &'a Params) -> Caller<'a> {
-        match (&self.account, params.get("apiKey")) {
-            (Some(account), None) => Caller::Session(account.clone()),
-            (_, key) => Caller::Key { key, payload: ws_payload(params) },
-        }
+/// Answers one frame, at once or later.
+pub(super) fn answer(
+    shared: &Arc<Shared>,
+    connection: ConnectionId,
+    session: &Rc<RefCell<ApiSession>>,
+    text: &str,
+) -> Out {
+    let Ok(request) = serde_json::from_str::<Value>(text) else {
+        let refusal = Refusal::new(-1135, "This is not a valid JSON request.");
+        return Out::Text(json!({"id": null, "status": 400, "error": error_body(&refusal)}).to_string());
+    };
+    let request = Request {
+        id: request["id"].clone(),
+        method: request["method"].as_str().unwrap_or_default().to_owned(),
+        params: Params::from_json(&request["params"]),
+    };
+    let rest = routes::by_method(&request.method).map_or(("", ""), |endpoint| endpoint.rest);
+    let caller = session.borrow().caller(connection, &request.params);
+    let plan = shared.plan((rest.0, rest.1, &request.method), &caller, &request.params);
+    drop(caller);
+    if plan.latency_ms == 0 {
+        return act(shared, connection, session, &request, &plan);
     }
-
-    /// Requests about the connection itself.
-    fn manage(&mut self, shared: &Shared, connection: ConnectionId, method: &str, params: &Params) -> Answer {
-        let mut core = shared.lock();
-        let wall = core.wall();
-        let taken = core.weights.take(SESSION_WEIGHT, wall);
-        let result = match (taken, method) {
-            (Err(_), _) => Err(Refusal::new(-1003, "Too much request weight used.")),
-            (Ok(()), "session.logon") => self.logon(&mut core, params),
-            (Ok(()), "session.status") => Ok(self.status()),
-            (Ok(()), "session.logout") => {
-                self.account = None;
-                Ok(self.status())
+    let (shared, session) = (Arc::clone(shared), Rc::clone(session));
+    actix_rt::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(plan.latency_ms)).await;
+        let out = act(&shared, connection, &session, &request, &plan);
+        let queue = shared.lock().hub.queue(connection);
+        match (out, queue) {
+            (Out::Text(frame), Some(queue)) => {
+                // A client that went away gets nothing.
+                let _ = queue.send(Parcel { frame: frame.into(), delay_ms: 0 }).await;
             }
-            (Ok(()), "userDataStream.subscribe") => {
-                let account = self.account.clone().ok_or_else(|| {
-                    Refusal::new(
-                        -2015,
-                        "The session is not authenticated: log on first, or subscribe with a signature.",
-                    )
-                });
-                account.and_then(|account| subscribe(&mut core, connection, &account))
-            }
-            (Ok(()), "userDataStream.subscribe.signature") => core
-                .authorize(params.get("apiKey"), params, &ws_payload(params))
-                .and_then(|account| subscribe(&mut core, connection, &account)),
-            (Ok(()), "userDataStream.unsubscribe") => params.id("subscriptionId").map(|number| {
-                core.hub.unsubscribe_user(connection, number);
-                json!({})
-            }),
-            (Ok(()), _) => Err(Refusal::new(-1020, "This operation is not supported.")),
-        };
-        let (status, body) = match result {
-            Ok(body) => (200, body),
-            Err(refusal) => (status_of(&refusal), error_body(&refusal)),
-        };
-        let (used, limit) = (core.weights.used(), core.weights.limit());
-        Answer { status, body, used, limit, retry_after: taken.err(), now: core.now() }
-    }
-
-    fn logon(&mut self, core: &mut super::core::Core, params: &Params) -> Result<Value, Refusal> {
-        let key = core.known_key(params.get("apiKey"))?;
-        if !key.checker.is_ed25519() {
-            return Err(Refusal::new(-4056, "HMAC_SHA256 API key is not supported."));
+            (Out::Last(_) | Out::Close, _) => shared.lock().hub.disconnect(connection),
+            (Out::Text(_) | Out::Ping(_) | Out::Pong(_) | Out::Nothing, _) => {}
         }
-        self.account = Some(core.authorize(params.get("apiKey"), params, &ws_payload(params))?);
-        let now = core.now();
-        Ok(json!({
-            "apiKey": params.get("apiKey"), "authorizedSince": now, "connectedSince": now, "returnRateLimits": true,
-            "serverTime": now, "userDataStream": false,
-        }))
-    }
+    });
+    Out::Nothing
+}
 
-    fn status(&self) -> Value {
-        json!({"authorizedSince": self.account.as_ref().map(|_| 0), "returnRateLimits": true})
+/// Does one request, unless a fault is in the way.
+fn act(
+    shared: &Shared,
+    connection: ConnectionId,
+    session: &RefCell<ApiSession>,
+    request: &Request,
+    plan: &Plan,
+) -> Out {
+    if let Some(how) = plan.before {
+        return broken(&request.id, how);
+    }
+    let mut session = session.borrow_mut();
+    let mut answer = match routes::by_method(&request.method) {
+        Some(endpoint) => {
+            let caller = session.caller(connection, &request.params);
+            let mut answer = shared.call(endpoint, &caller, &request.params);
+            answer.hide_young_order(endpoint.rest, plan.order_hidden_ms);
+            answer
+        }
+        None => session.manage(shared, connection, &request.method, &request.params),
+    };
+    if let Some(how) = plan.after {
+        return broken(&request.id, how);
+    }
+    if session.is_micro {
+        in_micros(&mut answer.body);
+    }
+    let status = answer.status;
+    let text = frame(&request.id, answer, session.returns_limits(&request.params)).to_string();
+    if status == 418 { Out::Last(text) } else { Out::Text(text) }
+}
+
+/// Instead of an answer.
+fn broken(id: &Value, how: Break) -> Out {
+    match how {
+        Break::Error { status, code, .. } => {
+            let error = error_body(&Refusal::new(code, fault_message(status, code)));
+            let text = json!({"id": id, "status": status, "error": error}).to_string();
+            if status == 418 { Out::Last(text) } else { Out::Text(text) }
+        }
+        Break::Page { status } => {
+            let error = error_body(&Refusal::new(-1000, fault_message(status, -1000)));
+            Out::Text(json!({"id": null, "status": status, "error": error}).to_string())
+        }
+        Break::Silence => Out::Nothing,
+        Break::Reset => Out::Close,
     }
 }
 
-fn subscribe(core: &mut super::core::Core, connection: ConnectionId, account: &AccountId) -> Result<Value, Refusal> {
-    let number = core.hub.subscribe_user(connection, account);
-    let number = number.ok_or_else(|| Refusal::new(-2035, "User data stream subscription is already active."))?;
-    Ok(json!({"subscriptionId": number}))
-}
-
-fn frame(id: &Value, answer: &Answer, with_limits: bool) -> Value {
+fn frame(id: &Value, answer: Answer, with_limits: bool) -> Value {
     let mut frame = json!({"id": id, "status": answer.status});
-    let mut body = answer.body.clone();
-    if let Some(seconds) = answer.retry_after {
-        let retry_after = answer.now.saturating_add_unsigned(seconds.saturating_mul(1000));
-        body["data"] = json!({"serverTime": answer.now, "retryAfter": retry_after});
+    let mut body = answer.body;
+    if let Some(retry_at) = answer.retry_at {
+        body["data"] = json!({"serverTime": answer.now, "retryAfter": retry_at});
     }
     frame[if answer.status == 200 { "result" } else { "error" }] = body;
     if with_limits {
-        frame["rateLimits"] = json!([{
-            "rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-            "limit": answer.limit, "count": answer.used,
-        }]);
+        frame["rateLimits"] = answer.limits;
     }
     frame
 }

@@ -1,0 +1,54 @@
+"""The harness itself: a suite that cannot fail proves nothing. One answer is broken on purpose, and it must be noticed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import strict
+from breaking_proxy import BREAKS, BreakingProxy
+from harness import sdk_rest
+
+# What asks for each of the answers that can be broken.
+ASK = {
+    "/api/v3/account": lambda sdk: sdk.get_account(),
+    "/api/v3/exchangeInfo": lambda sdk: sdk.exchange_info(),
+    "/api/v3/time": lambda sdk: sdk.time(),
+    "/api/v3/trades": lambda sdk: sdk.get_trades(symbol="BTCUSDT", limit=3),
+}
+
+
+def ask_through(simulator, key, name, path):
+    proxy = BreakingProxy(simulator.address, name)
+    try:
+        return strict.answer(ASK[path](sdk_rest(proxy.address, *key)))
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.proves("harness", "a broken answer is noticed")
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_answer_is_noticed(simulator, key_of, name):
+    path, _ = BREAKS[name]
+    # The proxy alone breaks nothing.
+    assert ask_through(simulator, key_of("sdk"), None, path) is not None
+    with pytest.raises(AssertionError):
+        ask_through(simulator, key_of("sdk"), name, path)
+    strict.WARNINGS.take()
+
+
+@pytest.mark.proves("harness", "a broken answer is noticed")
+@pytest.mark.skipif("CONFORMANCE_BREAK" in os.environ, reason="the suite that is to fail does not ask whether it fails")
+@pytest.mark.parametrize("name,expected", [("", 0), ("drop-canTrade", 1)])
+def test_the_suite_fails_with_it(name, expected):
+    """The whole of it, as `make conformance` runs it, on one test: passes as it is, fails with one field less."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", here / "pytest.ini", "--rootdir", here, here / "test_sdk_rest.py",
+         "-k", "test_account"],
+        env={**os.environ, "CONFORMANCE_BREAK": name}, capture_output=True, text=True, timeout=120,
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    assert ("canTrade is missing" in done.stdout) == bool(expected)
