@@ -100,6 +100,75 @@ fn a_silent_connection_is_dropped_and_made_again() {
 }
 
 #[test]
+fn a_market_stream_is_replaced_without_a_gap() {
+    run(async {
+        let server = Server::start().await;
+        let (events, sink) = log();
+        let (lifetime, overlap) = (Duration::from_millis(60), Duration::from_millis(30));
+        let handle = MarketStream::spawn(StreamConfig { lifetime, overlap, ..streams(&server) }, sink);
+        let numbers = || handle.frames_by_server_number().into_keys().collect::<Vec<_>>();
+        let first = until(|| numbers().first().copied()).await;
+        // Frames on every connection, while they are being replaced.
+        for _ in 0..12 {
+            server.step(json!({"events": 5})).await;
+            actix_rt::time::sleep(Duration::from_millis(20)).await;
+        }
+        until(|| numbers().first().copied().filter(|number| *number >= first + 2)).await;
+        let events = events.borrow();
+        assert_eq!(connected(&events), 1);
+        assert!(!events.iter().any(|event| matches!(event, StreamEvent::Lost { .. })), "{events:?}");
+        // Quotes never go back, whichever connection brought them; trades come at least once.
+        let trades: std::collections::BTreeSet<(String, u64)> = events
+            .iter()
+            .filter_map(|event| match event {
+                StreamEvent::Event(MarketEvent::Trade(trade), _) => Some((trade.symbol.to_string(), trade.id)),
+                _ => None,
+            })
+            .collect();
+        for symbol in ["BTCUSDT", "ETHUSDT"] {
+            let ids: Vec<u64> = trades.iter().filter(|(of, _)| of == symbol).map(|(_, id)| *id).collect();
+            assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "{symbol}: a trade is missing in {ids:?}");
+        }
+    });
+}
+
+#[test]
+fn the_accounts_stream_is_replaced_without_a_gap() {
+    run(async {
+        let server = Server::start().await;
+        for credentials in [hmac(), ed25519()] {
+            let (executions, on_execution) = log();
+            let (events, on_event) = log();
+            let config = UserStreamConfig::new(&server.endpoints.ws_api, credentials.clone(), server.link());
+            let (lifetime, overlap) = (Duration::from_millis(60), Duration::from_millis(30));
+            let _handle = UserStream::spawn(
+                UserStreamConfig { lifetime, overlap, retry: quick(), ..config },
+                on_execution,
+                on_event,
+            );
+            until(|| (!events.borrow().is_empty()).then_some(())).await;
+            let account = server.account(credentials);
+            let mut desk = Desk::new();
+            for _ in 0..6 {
+                let order = desk.buy(None, server.price().await, server.now());
+                let id = order.spec().client_order_id.clone();
+                assert!(matches!(account.submit(order, &desk.latch).await, SubmitOutcome::Accepted(..)));
+                let is_fill =
+                    |event: &ExecutionEvent| matches!(event, ExecutionEvent::Fill(fill) if fill.client_order_id == id);
+                until(|| executions.borrow().iter().any(is_fill).then_some(())).await;
+                actix_rt::time::sleep(Duration::from_millis(40)).await;
+            }
+            let events = events.borrow();
+            let balances = events.iter().filter(|event| matches!(event, UserStreamEvent::Balances(..))).count();
+            assert!(balances >= 6, "{events:?}");
+            let others: Vec<_> =
+                events.iter().filter(|event| !matches!(event, UserStreamEvent::Balances(..))).collect();
+            assert_eq!(others, [&UserStreamEvent::Subscribed]);
+        }
+    });
+}
+
+#[test]
 fn a_stream_outlives_the_server() {
     run(async {
         let server = Server::start().await;
@@ -267,7 +336,10 @@ async fn user_stream_tells_fills(credentials: Credentials) {
             if r.client_order_id == id && r.status == ExchangeOrderStatus::Canceled)
     };
     until(|| executions.borrow().iter().any(is_cancel).then_some(())).await;
-    assert_eq!(*events.borrow(), [UserStreamEvent::Subscribed]);
+    let events = events.borrow();
+    let (balances, others): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| matches!(event, UserStreamEvent::Balances(..)));
+    assert_eq!((balances.len(), others), (3, vec![&UserStreamEvent::Subscribed]));
 }
 
 #[test]
