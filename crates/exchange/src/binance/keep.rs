@@ -244,3 +244,48 @@ fn reason_of(end: End) -> String {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use awc::ws::Frame as WsFrame;
+    use domain::{Interval, Timestamp};
+
+    use super::super::link::Link;
+    use super::super::stream::StreamConfig;
+    use super::*;
+
+    fn keeper() -> Keeper {
+        let link = Link::new(Arc::new(|| Timestamp::from_millis(1_700_000_000_000)), Arc::new(|| 0));
+        let config = StreamConfig::new("ws://127.0.0.1:1", vec!["BTCUSDT".parse().unwrap()], vec![Interval::M1], link);
+        Keeper {
+            stream: Rc::new(MarketStream::idle(config, Box::new(|_| {}))),
+            connection: 0,
+            url: String::new(),
+            has_candles: true,
+            generations: Rc::default(),
+        }
+    }
+
+    #[test]
+    fn a_server_that_shuts_down_is_left_for_another_and_read_to_its_end() {
+        let frame = |text: &'static str| WsFrame::Text(text.into());
+        let frames = vec![
+            frame(r#"{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}"#),
+            frame(r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#),
+            WsFrame::Ping("x".into()),
+            frame(r#"{"e":"serverShutdown","E":1770123456789}"#),
+            WsFrame::Close(None),
+        ];
+        let keeper = keeper();
+        actix_rt::System::new().block_on(async {
+            let mut listening = keeper.begin(Socket::scripted(frames), 0);
+            let End::Renew(why) = keeper.listen(&mut listening, false).await else { panic!() };
+            assert!(why.contains("shutting"), "{why}");
+            // While a new one is made, the old one is read, and its second word changes nothing.
+            let End::Lost(reason) = keeper.listen(&mut listening, true).await else { panic!() };
+            assert!(reason.contains("closed"), "{reason}");
+        });
+    }
+}

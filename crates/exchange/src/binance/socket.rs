@@ -98,6 +98,65 @@ pub(crate) struct Socket {
     sent_ms: VecDeque<u64>,
 }
 
+#[cfg(test)]
+impl Socket {
+    /// One that brings these frames, takes whatever is sent, and says nothing more.
+    pub(crate) fn scripted(frames: Vec<Frame>) -> Self {
+        let incoming = futures_util::stream::iter(frames.into_iter().map(Ok)).chain(futures_util::stream::pending());
+        let outgoing = futures_util::sink::drain().sink_map_err(|never| match never {});
+        let frames = Box::new(Halves { incoming: Box::pin(incoming), outgoing: Box::pin(outgoing) });
+        Self { frames, server_number: None, monotonic: std::sync::Arc::new(|| 0), sent_ms: VecDeque::new() }
+    }
+}
+
+#[cfg(test)]
+struct Halves {
+    incoming: std::pin::Pin<Box<dyn Stream<Item = Result<Frame, WsProtocolError>>>>,
+    outgoing: std::pin::Pin<Box<dyn Sink<Message, Error = WsProtocolError>>>,
+}
+
+#[cfg(test)]
+impl Stream for Halves {
+    type Item = Result<Frame, WsProtocolError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.incoming.as_mut().poll_next(context)
+    }
+}
+
+#[cfg(test)]
+impl Sink<Message> for Halves {
+    type Error = WsProtocolError;
+
+    fn poll_ready(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), WsProtocolError>> {
+        self.outgoing.as_mut().poll_ready(context)
+    }
+
+    fn start_send(mut self: std::pin::Pin<&mut Self>, message: Message) -> Result<(), WsProtocolError> {
+        self.outgoing.as_mut().start_send(message)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), WsProtocolError>> {
+        self.outgoing.as_mut().poll_flush(context)
+    }
+
+    fn poll_close(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), WsProtocolError>> {
+        self.outgoing.as_mut().poll_close(context)
+    }
+}
+
 impl Socket {
     /// What comes next.
     pub(crate) async fn next(&mut self) -> Incoming {

@@ -200,6 +200,14 @@ impl MarketStream {
         StreamHandle { tasks: urls.into_iter().enumerate().map(keep).collect(), received }
     }
 
+    /// One that listens to nothing, for tests of a single connection.
+    #[cfg(test)]
+    pub(super) fn idle(config: StreamConfig, sink: StreamSink) -> Self {
+        let symbols = config.symbols.iter().cloned().collect();
+        let received = [Received::default(), Received::default()].into();
+        Self { config, symbols, sink, received, quotes: RefCell::default() }
+    }
+
     fn cell(&self, connection: usize, cell: usize) -> Option<&Received> {
         self.received.get(connection.saturating_mul(2).saturating_add(cell))
     }
@@ -288,13 +296,8 @@ mod tests {
     fn frames_are_counted_and_what_makes_no_sense_is_told_and_skipped() {
         let told = Rc::new(RefCell::new(Vec::new()));
         let log = Rc::clone(&told);
-        let stream = MarketStream {
-            config: config(&["BTCUSDT"]),
-            symbols: ["BTCUSDT".parse().unwrap()].into(),
-            sink: Box::new(move |event| log.borrow_mut().push(event)),
-            received: [Received::default(), Received::default()].into(),
-            quotes: RefCell::default(),
-        };
+        let sink = Box::new(move |event| log.borrow_mut().push(event));
+        let stream = MarketStream::idle(config(&["BTCUSDT"]), sink);
         stream.mark_socket(0, 0, Some(7));
         let quote =
             |symbol: &str, bid: &str| format!(r#"{{"u":1,"s":"{symbol}","b":"{bid}","B":"1","a":"2","A":"1"}}"#);
@@ -317,13 +320,7 @@ mod tests {
     fn quotes_do_not_go_back_where_two_connections_bring_them() {
         let told = Rc::new(RefCell::new(0));
         let count = Rc::clone(&told);
-        let stream = MarketStream {
-            config: config(&["BTCUSDT"]),
-            symbols: ["BTCUSDT".parse().unwrap()].into(),
-            sink: Box::new(move |_| *count.borrow_mut() += 1),
-            received: [Received::default(), Received::default()].into(),
-            quotes: RefCell::default(),
-        };
+        let stream = MarketStream::idle(config(&["BTCUSDT"]), Box::new(move |_| *count.borrow_mut() += 1));
         // Update, generation of the socket, whether it is told.
         let cases = [
             (10, 1, true),

@@ -100,6 +100,19 @@ fn a_silent_connection_is_dropped_and_made_again() {
 }
 
 #[test]
+fn a_connection_whose_candles_stop_is_dropped() {
+    run(async {
+        let server = Server::start().await;
+        let (events, sink) = log();
+        let config = StreamConfig { candle_silence: Duration::from_millis(100), ..streams(&server) };
+        let _handle = MarketStream::spawn(config, sink);
+        until(|| (connected(&events.borrow()) >= 2).then_some(())).await;
+        let reason = "no candle for 100 ms, while other frames come".into();
+        assert_eq!(events.borrow()[1], StreamEvent::Lost { connection: 0, reason });
+    });
+}
+
+#[test]
 fn a_market_stream_is_replaced_without_a_gap() {
     run(async {
         let server = Server::start().await;
