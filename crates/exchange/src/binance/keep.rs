@@ -13,7 +13,7 @@ use futures_util::future::{Either, select};
 
 use super::frame::{Frame, parse_numbered};
 use super::socket::{Connector, Incoming, Socket};
-use super::stream::{MarketStream, StreamEvent};
+use super::stream::{MarketStream, StreamEvent, stream_name};
 use crate::connectivity::Observation;
 use crate::retry::{RetryPolicy, Schedule};
 
@@ -217,7 +217,7 @@ impl Keeper {
     }
 
     fn name(&self) -> String {
-        format!("market-{}", self.connection)
+        stream_name(self.connection)
     }
 
     fn tell_connected(&self) {

@@ -18,6 +18,7 @@ use super::frame::{Frame, FrameError};
 use super::keep::Keeper;
 use super::link::Link;
 use super::sign::Query;
+use crate::connectivity::Observation;
 use crate::retry::RetryPolicy;
 
 /// What to listen to, and how.
@@ -150,6 +151,7 @@ pub(super) type Origin = (usize, usize, u64);
 #[derive(Debug)]
 pub struct StreamHandle {
     tasks: Vec<JoinHandle<()>>,
+    link: Link,
     received: Arc<[Received]>,
 }
 
@@ -177,9 +179,19 @@ fn total(received: &[Received]) -> u64 {
     received.iter().map(|received| received.total.load(Relaxed)).sum()
 }
 
+/// What a connection is called among the streams.
+pub(super) fn stream_name(connection: usize) -> String {
+    format!("market-{connection}")
+}
+
 impl Drop for StreamHandle {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+        // What is not wanted any more is not missed.
+        for connection in 0..self.tasks.len() {
+            let (name, now) = (stream_name(connection), self.link.clock.base_now());
+            self.link.connectivity.observe(Observation::StreamEnded(&name), now);
+        }
     }
 }
 
@@ -197,7 +209,8 @@ impl MarketStream {
             let (stream, generations) = (Rc::clone(&stream), Rc::clone(&generations));
             actix_rt::spawn(Keeper { stream, connection, url, has_candles, generations }.keep())
         };
-        StreamHandle { tasks: urls.into_iter().enumerate().map(keep).collect(), received }
+        let link = stream.config.link.clone();
+        StreamHandle { link, tasks: urls.into_iter().enumerate().map(keep).collect(), received }
     }
 
     /// One that listens to nothing, for tests of a single connection.
@@ -312,7 +325,11 @@ mod tests {
         });
         let expected = [Some(MarketInputError::UnknownSymbol), Some(MarketInputError::Crossed), None];
         assert_eq!(kinds.collect::<Vec<_>>(), expected);
-        let handle = StreamHandle { tasks: Vec::new(), received: Arc::clone(&stream.received) };
+        let handle = StreamHandle {
+            tasks: Vec::new(),
+            link: stream.config.link.clone(),
+            received: Arc::clone(&stream.received),
+        };
         assert_eq!((handle.frames_received(), handle.frames_by_server_number()), (4, BTreeMap::from([(7, 4)])));
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::account_wire::Balance;
 use super::budget::LimitKind;
+use super::codes::ALREADY_SUBSCRIBED;
 use super::errors::{banned_until, refusal};
 use super::events::{Answer, Transfer, UserFrame, parse_user_frame};
 use super::link::Link;
@@ -116,11 +117,16 @@ pub struct UserStream {
 
 /// A running account's stream. It ends when this is dropped.
 #[derive(Debug)]
-pub struct UserStreamHandle(JoinHandle<()>);
+pub struct UserStreamHandle {
+    task: JoinHandle<()>,
+    link: Link,
+}
 
 impl Drop for UserStreamHandle {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        // What is not wanted any more is not missed.
+        self.link.connectivity.observe(Observation::StreamEnded(NAME), self.link.clock.base_now());
     }
 }
 
@@ -132,7 +138,8 @@ impl UserStream {
         executions: ExecutionSink,
         sink: Box<dyn Fn(UserStreamEvent)>,
     ) -> UserStreamHandle {
-        UserStreamHandle(actix_rt::spawn(Rc::new(Self { config, executions, sink }).run()))
+        let link = config.link.clone();
+        UserStreamHandle { task: actix_rt::spawn(Rc::new(Self { config, executions, sink }).run()), link }
     }
 
     async fn run(self: Rc<Self>) {
@@ -251,7 +258,8 @@ impl UserStream {
             if let Some(used) = answer.used_weight {
                 link.guard.note_used(link.moment(), LimitKind::Weight, 60_000, used);
             }
-            return if answer.status == 200 { Ok(()) } else { Err(self.refused(method, &answer)) };
+            let is_so = answer.status == 200 || answer.code == Some(ALREADY_SUBSCRIBED);
+            return if is_so { Ok(()) } else { Err(self.refused(method, &answer)) };
         }
     }
 

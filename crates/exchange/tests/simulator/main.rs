@@ -17,6 +17,7 @@ use exchange::binance::{
     BinanceAccount, Credentials, Link, MarketStream, OrdersFrom, RestClient, RestConfig, Secret, StreamConfig,
     StreamEvent, UserStream, UserStreamConfig, UserStreamEvent,
 };
+use exchange::connectivity::Health;
 use exchange::retry::RetryPolicy;
 use exchange::{CancelOutcome, Exchange, RequestErrorKind, SubmitOutcome};
 use risk::ApprovedOrder;
@@ -187,13 +188,22 @@ fn a_stream_outlives_the_server() {
         let server = Server::start().await;
         let address = server.server.address();
         let (events, sink) = log();
-        let handle = MarketStream::spawn(streams(&server), sink);
+        let config = streams(&server);
+        let link = config.link.clone();
+        let handle = MarketStream::spawn(config, sink);
         until(|| (connected(&events.borrow()) == 1).then_some(())).await;
         server.server.stop();
         until(|| events.borrow().iter().any(|event| matches!(event, StreamEvent::Lost { .. })).then_some(())).await;
         assert!(handle.frames_by_server_number().is_empty());
-        let _again = serve(address);
+        assert_eq!(link.connectivity.reachability().reason, Some(ReasonCode::FeedLost));
+        let again = serve(address);
         until(|| (connected(&events.borrow()) == 2).then_some(())).await;
+        assert_eq!(link.connectivity.reachability().health, Health::Up);
+        // A stream that is not wanted any more is not missed.
+        again.stop();
+        until(|| (link.connectivity.reachability().health == Health::Degraded).then_some(())).await;
+        drop(handle);
+        assert_eq!(link.connectivity.reachability().health, Health::Up);
     });
 }
 
@@ -207,6 +217,10 @@ fn instruments_and_time() {
         let found = market.instruments(&[btcusdt()]).await.unwrap();
         assert_eq!((found.len(), &found[0].symbol, &found[0].status), (1, &btcusdt(), &SymbolStatus::Trading));
         assert!(found[0].step_size > domain::Decimal::ZERO && found[0].tick_size > domain::Decimal::ZERO);
+        assert_eq!(found[0].filters.base_precision, 8);
+        let book = market.depth(&btcusdt(), 100).await.unwrap();
+        assert!(!book.bids.is_empty() && !book.asks.is_empty());
+        assert_eq!(exchange::binance::OrderBook::new().snapshot(&book), exchange::binance::Next::Go);
         // A symbol that is gone does not hide the others.
         let found = market.instruments(&[btcusdt(), Symbol::new("GONEUSDT").unwrap()]).await.unwrap();
         assert_eq!(found.len(), 1);
