@@ -85,7 +85,9 @@ impl Ticks {
 fn parse(frame: &[u8], now: Timestamp) -> anyhow::Result<MarketEvent> {
     match parse_market_frame(frame, now)? {
         Frame::Market(event) => Ok(event),
-        Frame::Ignored | Frame::Control | Frame::Shutdown => bail!("the benchmark's frame is no market event"),
+        Frame::Depth(_) | Frame::RunningCandle | Frame::Ignored | Frame::Control | Frame::Shutdown => {
+            bail!("the benchmark's frame is no market event")
+        }
     }
 }
 

@@ -8,10 +8,13 @@ mod body;
 pub mod budget;
 pub mod clock;
 pub mod codes;
+pub mod depth;
 pub mod errors;
 pub mod events;
 pub mod frame;
 pub mod info_wire;
+mod keep;
+pub mod keys;
 pub mod link;
 pub mod market;
 mod parameters;
@@ -33,7 +36,10 @@ pub use account_wire::{
 };
 pub use budget::{Cost, LimitKind, Priority, RateLimit, Reserve};
 pub use clock::ServerClock;
+pub use depth::{DepthDiff, DepthSnapshot, Next, OrderBook};
+pub use events::Transfer;
 pub use frame::{Frame, FrameError, parse_market_frame};
+pub use keys::KeySourceError;
 pub use link::Link;
 pub use market::MarketClient;
 pub use queries::OrdersFrom;
@@ -94,3 +100,7 @@ pub fn install_crypto_provider() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
+
+#[cfg(test)]
+#[path = "binance/fuzz_tests.rs"]
+mod fuzz_tests;

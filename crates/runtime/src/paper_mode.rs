@@ -125,6 +125,7 @@ impl Composition for PaperMode {
         let (symbols, intervals) = (wiring.setup.symbols(), intervals(&wiring.setup));
         let mut config = StreamConfig::new(self.endpoints.stream.clone(), symbols, intervals, link);
         config.silence = Duration::from_millis(self.stream_silence_ms);
+        config.candle_silence = config.candle_silence.max(config.silence);
         let (account, of_sink) = (self.account.clone(), wiring.clone());
         let sink = move |event| take(&account, &of_sink, event);
         let handle = Rc::new(MarketStream::spawn(config, Box::new(sink)));
@@ -170,6 +171,8 @@ fn take(account: &PaperExchange, wiring: &Wiring, event: StreamEvent) {
     let tell = |message| wiring.router.send(Envelope::MarketData(message));
     match event {
         StreamEvent::Event(event, _) => hand_over(account, wiring, event),
+        // Not asked for: strategies live on trades, quotes and candles.
+        StreamEvent::Depth(_) => {}
         StreamEvent::Rejected { kind, detail } => {
             // A frame that cannot be read at all has no kind of its own: its prices cannot be read.
             tell(MarketDataMessage::Unreadable(kind.unwrap_or(MarketInputError::BadPrice), detail));

@@ -85,14 +85,41 @@ fn a_trade_that_cannot_be_read_is_an_error() {
 
 #[test]
 fn answers_and_other_events() {
-    let answer = |status, code, words: &str| UserFrame::Answer(Answer { status, code, words: words.into() });
+    let answer = |status, code, words: &str| {
+        let words = words.into();
+        UserFrame::Answer(Answer { status, code, words, retry_after: None, used_weight: None })
+    };
     let cases = [
         (r#"{"id":"1","status":200,"result":{"subscriptionId":0},"rateLimits":[]}"#, answer(200, None, "")),
         (
             r#"{"id":null,"status":401,"error":{"code":-2015,"msg":"Invalid API-key."}}"#,
             answer(401, Some(-2015), "Invalid API-key."),
         ),
-        (r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1,"u":1,"B":[]}}"#, UserFrame::Ignored),
+        (
+            r#"{"id":"1","status":200,"result":{},"rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND",
+            "intervalNum":10,"limit":50,"count":3},{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE",
+            "intervalNum":1,"limit":6000,"count":70}]}"#,
+            UserFrame::Answer(Answer {
+                status: 200,
+                code: None,
+                words: String::new(),
+                retry_after: None,
+                used_weight: Some(70),
+            }),
+        ),
+        (
+            r#"{"id":"1","status":418,"error":{"code":-1003,"msg":"banned","data":{"serverTime":1659142907531,
+            "retryAfter":1659142967531}},"rateLimits":"of the future"}"#,
+            UserFrame::Answer(Answer {
+                status: 418,
+                code: Some(-1003),
+                words: "banned".into(),
+                retry_after: Some(Timestamp::from_millis(1_659_142_967_531)),
+                used_weight: None,
+            }),
+        ),
+        (r#"{"subscriptionId":0,"event":{"e":"listStatus","E":1,"s":"ETHBTC","g":2,"c":"OCO"}}"#, UserFrame::Ignored),
+        (r#"{"subscriptionId":0,"event":{"e":"externalLockUpdate","E":1,"a":"NEO","d":"10"}}"#, UserFrame::Ignored),
         (r#"{"subscriptionId":0,"event":{"e":"ofTheFuture"}}"#, UserFrame::Ignored),
         (r#"{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}"#, UserFrame::Terminated),
         (r#"{"event":{"e":"serverShutdown","E":1}}"#, UserFrame::Shutdown),
@@ -101,6 +128,38 @@ fn answers_and_other_events() {
     for (text, expected) in cases {
         assert_eq!(parse_user_frame(text.as_bytes()), Ok(expected), "{text}");
     }
+}
+
+#[test]
+fn balances_are_absolute_and_transfers_are_signed() {
+    let text = r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1564034571105,"u":1564034571073,
+        "B":[{"a":"ETH","f":"10000.000000","l":"0.500000"},{"a":"BTC","f":"0","l":"0"}]}}"#;
+    let found = parse_user_frame(text.as_bytes()).unwrap();
+    let UserFrame::Balances(held, time) = found else { panic!("{found:?}") };
+    let eth = held[&Asset::new("ETH").unwrap()];
+    assert_eq!((eth.free.to_string(), eth.locked.to_string(), held.len()), ("10000".into(), "0.5".into(), 2));
+    assert_eq!(time.as_millis(), 1_564_034_571_073);
+    let bad = text.replace("0.500000", "half");
+    assert_eq!(parse_user_frame(bad.as_bytes()).unwrap_err().field, "l");
+
+    let text = r#"{"subscriptionId":0,"event":{"e":"balanceUpdate","E":1573200697110,"a":"BTC","d":"-100.5","T":1573200697068}}"#;
+    let found = parse_user_frame(text.as_bytes()).unwrap();
+    let UserFrame::Transfer(transfer) = found else { panic!("{found:?}") };
+    assert_eq!((transfer.asset.as_str(), transfer.delta.to_string()), ("BTC", "-100.5".into()));
+}
+
+#[test]
+fn self_trade_prevention_is_a_status_with_its_name() {
+    for (execution, status) in [("TRADE_PREVENTION", "PARTIALLY_FILLED"), ("EXPIRED", "EXPIRED_IN_MATCH")] {
+        let text = REPORT.replace(r#""x":"NEW","X":"NEW""#, &format!(r#""x":"{execution}","X":"{status}""#));
+        let found = events(&text);
+        let [ExecutionEvent::Report(report)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((&report.status, report.detail.as_deref()), (&status_of(status), Some("TRADE_PREVENTION")));
+    }
+}
+
+fn status_of(word: &str) -> ExchangeOrderStatus {
+    ExchangeOrderStatus::from(SmolStr::new(word))
 }
 
 proptest! {

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use domain::{Candle, Interval, MarketEvent, MarketInputError, Price, Quantity, Quote, Symbol, Timestamp, Trade};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::depth::{DepthDiff, parse_depth_diff};
 use super::errors::shortened;
 
 /// What a frame is.
@@ -17,7 +17,11 @@ use super::errors::shortened;
 pub enum Frame {
     /// Something happened on a market.
     Market(MarketEvent),
-    /// A market frame with nothing to tell: an unfinished candle, or a kind that is not used here.
+    /// What changed in an order book.
+    Depth(Box<DepthDiff>),
+    /// A candle that is not finished: it tells only that candles come.
+    RunningCandle,
+    /// A market frame with nothing to tell: a kind that is not used here.
     Ignored,
     /// The answer to a command; no market frame.
     Control,
@@ -52,13 +56,14 @@ struct Envelope<'a> {
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     e: Option<Cow<'a, str>>,
-    u: Option<IgnoredAny>,
+    u: Option<u64>,
 }
 
 enum Kind {
     AggTrade,
     BookTicker,
     Candle,
+    Depth,
     Shutdown,
     Control,
     Other,
@@ -70,6 +75,7 @@ impl Kind {
             Some("aggTrade") => Self::AggTrade,
             Some("bookTicker") => Self::BookTicker,
             Some(kind) if kind.starts_with("kline_") => Self::Candle,
+            Some(kind) if kind == "depth" || kind.starts_with("depth@") => Self::Depth,
             None if name == "!serverShutdown" => Self::Shutdown,
             _ => Self::Other,
         }
@@ -79,6 +85,7 @@ impl Kind {
         match event {
             Some("aggTrade") => Self::AggTrade,
             Some("kline") => Self::Candle,
+            Some("depthUpdate") => Self::Depth,
             Some("serverShutdown") => Self::Shutdown,
             Some(_) => Self::Other,
             // The best bid and ask are the only event without a name.
@@ -93,19 +100,32 @@ impl Kind {
 /// # Errors
 /// Why the frame cannot be read, or cannot be true.
 pub fn parse_market_frame(bytes: &[u8], now: Timestamp) -> Result<Frame, FrameError> {
+    parse_numbered(bytes, now).map(|(frame, _)| frame)
+}
+
+/// The same, with the number of the book's update that a quote belongs to.
+pub(crate) fn parse_numbered(bytes: &[u8], now: Timestamp) -> Result<(Frame, Option<u64>), FrameError> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
     let (kind, data) = match (&envelope.stream, envelope.data) {
         (Some(stream), Some(data)) => (Kind::of_stream(stream), data.get().as_bytes()),
         _ => (Kind::of_event(envelope.e.as_deref(), envelope.u.is_some()), bytes),
     };
-    match kind {
+    if let Kind::BookTicker = kind {
+        let (quote, update_id) = book_ticker(data, now)?;
+        return Ok((Frame::Market(MarketEvent::Quote(quote)), Some(update_id)));
+    }
+    let frame = match kind {
         Kind::AggTrade => agg_trade(data).map(|trade| Frame::Market(MarketEvent::Trade(trade))),
-        Kind::BookTicker => book_ticker(data, now).map(|quote| Frame::Market(MarketEvent::Quote(quote))),
         Kind::Candle => kline(data),
+        Kind::Depth => match parse_depth_diff(data) {
+            Ok(diff) => Ok(Frame::Depth(Box::new(diff))),
+            Err(error) => Err(FrameError { kind: None, detail: shortened(&error.to_string()) }),
+        },
         Kind::Shutdown => Ok(Frame::Shutdown),
         Kind::Control => Ok(Frame::Control),
-        Kind::Other => Ok(Frame::Ignored),
-    }
+        Kind::BookTicker | Kind::Other => Ok(Frame::Ignored),
+    };
+    Ok((frame?, None))
 }
 
 #[derive(Deserialize)]
@@ -136,6 +156,7 @@ fn agg_trade(bytes: &[u8]) -> Result<Trade, FrameError> {
 
 #[derive(Deserialize)]
 struct BookTickerWire<'a> {
+    u: u64,
     #[serde(borrow)]
     s: Cow<'a, str>,
     b: &'a str,
@@ -146,7 +167,7 @@ struct BookTickerWire<'a> {
     ask_quantity: &'a str,
 }
 
-fn book_ticker(bytes: &[u8], now: Timestamp) -> Result<Quote, FrameError> {
+fn book_ticker(bytes: &[u8], now: Timestamp) -> Result<(Quote, u64), FrameError> {
     let wire: BookTickerWire<'_> = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
     let quote = Quote {
         symbol: symbol(&wire.s)?,
@@ -157,7 +178,7 @@ fn book_ticker(bytes: &[u8], now: Timestamp) -> Result<Quote, FrameError> {
         time: now,
     };
     quote.check().map_err(|kind| untrue(kind, format_args!("quote of {}: {kind}", quote.symbol)))?;
-    Ok(quote)
+    Ok((quote, wire.u))
 }
 
 #[derive(Deserialize)]
@@ -185,7 +206,7 @@ fn kline(bytes: &[u8]) -> Result<Frame, FrameError> {
     let wire: KlineEventWire<'_> = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
     let Ok(interval) = wire.k.i.parse::<Interval>() else { return Ok(Frame::Ignored) };
     if !wire.k.x {
-        return Ok(Frame::Ignored);
+        return Ok(Frame::RunningCandle);
     }
     let candle = Candle {
         symbol: symbol(&wire.s)?,

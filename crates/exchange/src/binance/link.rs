@@ -23,6 +23,13 @@ pub struct Link {
     pub connectivity: ConnectivityHandle,
 }
 
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (clock, reachability) = (&self.clock, self.connectivity.reachability());
+        f.debug_struct("Link").field("clock", clock).field("reachability", &reachability).finish_non_exhaustive()
+    }
+}
+
 impl Link {
     /// On the time that is given from outside; it may be the exchange's already, or near it.
     #[must_use]

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::account_wire::SystemStatus;
 use super::codes::INVALID_SYMBOL;
+use super::depth::{DepthSnapshot, parse_depth_snapshot};
 use super::info_wire::ExchangeInfoWire;
 use super::rest::RestClient;
 use super::sign::Query;
@@ -63,6 +64,16 @@ impl MarketClient {
         let answer = self.rest.get(path, &Query::new()).await?;
         let wire: TimeWire = decode(&label(path), &answer)?;
         Ok(Timestamp::from_millis_or_micros(wire.server_time))
+    }
+
+    /// The order book of `symbol`, the best `levels` (at most 5000) of each side.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub async fn depth(&self, symbol: &Symbol, levels: u16) -> Result<DepthSnapshot, RequestError> {
+        let path = "/api/v3/depth";
+        let answer = self.rest.get(path, &Query::new().with("symbol", symbol).with("limit", levels)).await?;
+        parse_depth_snapshot(&answer).map_err(|error| bad_answer(&label(path), &error))
     }
 
     /// Whether the exchange is under maintenance. Not on the test network.

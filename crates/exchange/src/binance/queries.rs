@@ -173,7 +173,7 @@ impl BinanceAccount {
         read(DELIST_SCHEDULE, wires.iter().map(DelistingWire::delisting).collect())
     }
 
-    /// The client ids of legs, for one who knows the list by them.
+    /// The open order list that has this leg, if there is one.
     ///
     /// # Errors
     /// Why they are not known.

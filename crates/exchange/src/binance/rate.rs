@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn i9_silence_is_kept_as_long_as_asked_and_never_shortened() {
+    fn silence_is_kept_as_long_as_asked_and_never_shortened() {
         let guard = RateGuard::new();
         let limited = |status, retry_after_s| Limited { status, code: Some(-1003), retry_after_s, until: None };
         assert_eq!(wait(&guard, 1000, ORDER), None);

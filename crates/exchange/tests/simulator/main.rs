@@ -17,6 +17,7 @@ use exchange::binance::{
     BinanceAccount, Credentials, Link, MarketStream, OrdersFrom, RestClient, RestConfig, Secret, StreamConfig,
     StreamEvent, UserStream, UserStreamConfig, UserStreamEvent,
 };
+use exchange::connectivity::Health;
 use exchange::retry::RetryPolicy;
 use exchange::{CancelOutcome, Exchange, RequestErrorKind, SubmitOutcome};
 use risk::ApprovedOrder;
@@ -100,18 +101,109 @@ fn a_silent_connection_is_dropped_and_made_again() {
 }
 
 #[test]
+fn a_connection_whose_candles_stop_is_dropped() {
+    run(async {
+        let server = Server::start().await;
+        let (events, sink) = log();
+        let config = StreamConfig { candle_silence: Duration::from_millis(100), ..streams(&server) };
+        let _handle = MarketStream::spawn(config, sink);
+        until(|| (connected(&events.borrow()) >= 2).then_some(())).await;
+        let reason = "no candle for 100 ms, while other frames come".into();
+        assert_eq!(events.borrow()[1], StreamEvent::Lost { connection: 0, reason });
+    });
+}
+
+#[test]
+fn a_market_stream_is_replaced_without_a_gap() {
+    run(async {
+        let server = Server::start().await;
+        let (events, sink) = log();
+        let (lifetime, overlap) = (Duration::from_millis(60), Duration::from_millis(30));
+        let handle = MarketStream::spawn(StreamConfig { lifetime, overlap, ..streams(&server) }, sink);
+        let numbers = || handle.frames_by_server_number().into_keys().collect::<Vec<_>>();
+        let first = until(|| numbers().first().copied()).await;
+        // Frames on every connection, while they are being replaced.
+        for _ in 0..12 {
+            server.step(json!({"events": 5})).await;
+            actix_rt::time::sleep(Duration::from_millis(20)).await;
+        }
+        until(|| numbers().first().copied().filter(|number| *number >= first + 2)).await;
+        let events = events.borrow();
+        assert_eq!(connected(&events), 1);
+        assert!(!events.iter().any(|event| matches!(event, StreamEvent::Lost { .. })), "{events:?}");
+        // Quotes never go back, whichever connection brought them; trades come at least once.
+        let trades: std::collections::BTreeSet<(String, u64)> = events
+            .iter()
+            .filter_map(|event| match event {
+                StreamEvent::Event(MarketEvent::Trade(trade), _) => Some((trade.symbol.to_string(), trade.id)),
+                _ => None,
+            })
+            .collect();
+        for symbol in ["BTCUSDT", "ETHUSDT"] {
+            let ids: Vec<u64> = trades.iter().filter(|(of, _)| of == symbol).map(|(_, id)| *id).collect();
+            assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "{symbol}: a trade is missing in {ids:?}");
+        }
+    });
+}
+
+#[test]
+fn the_accounts_stream_is_replaced_without_a_gap() {
+    run(async {
+        let server = Server::start().await;
+        for credentials in [hmac(), ed25519()] {
+            let (executions, on_execution) = log();
+            let (events, on_event) = log();
+            let config = UserStreamConfig::new(&server.endpoints.ws_api, credentials.clone(), server.link());
+            let (lifetime, overlap) = (Duration::from_millis(60), Duration::from_millis(30));
+            let _handle = UserStream::spawn(
+                UserStreamConfig { lifetime, overlap, retry: quick(), ..config },
+                on_execution,
+                on_event,
+            );
+            until(|| (!events.borrow().is_empty()).then_some(())).await;
+            let account = server.account(credentials);
+            let mut desk = Desk::new();
+            for _ in 0..6 {
+                let order = desk.buy(None, server.price().await, server.now());
+                let id = order.spec().client_order_id.clone();
+                assert!(matches!(account.submit(order, &desk.latch).await, SubmitOutcome::Accepted(..)));
+                let is_fill =
+                    |event: &ExecutionEvent| matches!(event, ExecutionEvent::Fill(fill) if fill.client_order_id == id);
+                until(|| executions.borrow().iter().any(is_fill).then_some(())).await;
+                actix_rt::time::sleep(Duration::from_millis(40)).await;
+            }
+            let events = events.borrow();
+            let balances = events.iter().filter(|event| matches!(event, UserStreamEvent::Balances(..))).count();
+            assert!(balances >= 6, "{events:?}");
+            let others: Vec<_> =
+                events.iter().filter(|event| !matches!(event, UserStreamEvent::Balances(..))).collect();
+            assert_eq!(others, [&UserStreamEvent::Subscribed]);
+        }
+    });
+}
+
+#[test]
 fn a_stream_outlives_the_server() {
     run(async {
         let server = Server::start().await;
         let address = server.server.address();
         let (events, sink) = log();
-        let handle = MarketStream::spawn(streams(&server), sink);
+        let config = streams(&server);
+        let link = config.link.clone();
+        let handle = MarketStream::spawn(config, sink);
         until(|| (connected(&events.borrow()) == 1).then_some(())).await;
         server.server.stop();
         until(|| events.borrow().iter().any(|event| matches!(event, StreamEvent::Lost { .. })).then_some(())).await;
         assert!(handle.frames_by_server_number().is_empty());
-        let _again = serve(address);
+        assert_eq!(link.connectivity.reachability().reason, Some(ReasonCode::FeedLost));
+        let again = serve(address);
         until(|| (connected(&events.borrow()) == 2).then_some(())).await;
+        assert_eq!(link.connectivity.reachability().health, Health::Up);
+        // A stream that is not wanted any more is not missed.
+        again.stop();
+        until(|| (link.connectivity.reachability().health == Health::Degraded).then_some(())).await;
+        drop(handle);
+        assert_eq!(link.connectivity.reachability().health, Health::Up);
     });
 }
 
@@ -125,6 +217,10 @@ fn instruments_and_time() {
         let found = market.instruments(&[btcusdt()]).await.unwrap();
         assert_eq!((found.len(), &found[0].symbol, &found[0].status), (1, &btcusdt(), &SymbolStatus::Trading));
         assert!(found[0].step_size > domain::Decimal::ZERO && found[0].tick_size > domain::Decimal::ZERO);
+        assert_eq!(found[0].filters.base_precision, 8);
+        let book = market.depth(&btcusdt(), 100).await.unwrap();
+        assert!(!book.bids.is_empty() && !book.asks.is_empty());
+        assert_eq!(exchange::binance::OrderBook::new().snapshot(&book), exchange::binance::Next::Go);
         // A symbol that is gone does not hide the others.
         let found = market.instruments(&[btcusdt(), Symbol::new("GONEUSDT").unwrap()]).await.unwrap();
         assert_eq!(found.len(), 1);
@@ -267,7 +363,10 @@ async fn user_stream_tells_fills(credentials: Credentials) {
             if r.client_order_id == id && r.status == ExchangeOrderStatus::Canceled)
     };
     until(|| executions.borrow().iter().any(is_cancel).then_some(())).await;
-    assert_eq!(*events.borrow(), [UserStreamEvent::Subscribed]);
+    let events = events.borrow();
+    let (balances, others): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| matches!(event, UserStreamEvent::Balances(..)));
+    assert_eq!((balances.len(), others), (3, vec![&UserStreamEvent::Subscribed]));
 }
 
 #[test]

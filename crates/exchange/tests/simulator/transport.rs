@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::{Permission, ReasonCode, Timestamp};
 use exchange::binance::{BinanceAccount, Endpoints, LimitKind, Link, RestClient, RestConfig};
+use exchange::connectivity::Health;
 use exchange::retry::RetryPolicy;
 use exchange::{Exchange, RequestErrorKind, SubmitOutcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -140,6 +141,37 @@ fn without_a_connection_nothing_is_done() {
         drop(closed);
         let SubmitOutcome::Refused(error) = submit(&account(address).0).await else { panic!() };
         assert_eq!(error.kind, RequestErrorKind::NotDone);
+
+        // A read that gives up makes the exchange count as down.
+        let (account, link) = account(address);
+        let error = account.balances().await.unwrap_err();
+        assert_eq!((error.kind, error.reason), (RequestErrorKind::NotDone, Some(ReasonCode::ExchangeUnreachable)));
+        assert_eq!(link.connectivity.reachability().health, Health::Down);
+    });
+}
+
+#[test]
+fn l1_near_the_limit_entries_are_refused_reads_wait_and_cancels_go() {
+    run(async {
+        let near = "HTTP/1.1 400 Oh\r\nx-mbx-used-weight-1m: 5000\r\ncontent-length: 25\r\n\r\n\
+                    {\"code\":-2011,\"msg\":\"no\"}";
+        let (address, received) = broken(Act::Answer(near)).await;
+        let (account, link) = account(address);
+        let id = "vg-a-1-1".parse().unwrap();
+        assert!(account.order(&btcusdt(), &id).await.is_err());
+        assert_eq!(link.guard.used(LimitKind::Weight), (5000, 6000));
+        let sent = received.borrow().len();
+
+        let SubmitOutcome::Refused(error) = submit(&account).await else { panic!() };
+        assert_eq!((error.kind, error.reason), (RequestErrorKind::RateLimited, Some(ReasonCode::RateLimited)));
+        assert!(error.retry_after_s.is_some_and(|seconds| (1..=60).contains(&seconds)));
+        // The clock of this test stands, so the wait of a read would be longer than its patience.
+        let error = account.open_orders().await.unwrap_err();
+        assert_eq!(error.kind, RequestErrorKind::RateLimited);
+        assert_eq!(received.borrow().len(), sent, "nothing left");
+
+        assert!(matches!(account.cancel(&btcusdt(), &id).await, exchange::CancelOutcome::NotOpen));
+        assert!(received.borrow().len() > sent);
     });
 }
 
