@@ -93,7 +93,13 @@ impl PaperAccount {
                     told.push(ExecutionEvent::Fill(fill));
                     told.push(ExecutionEvent::Report(report(&order)));
                 }
-                ModelEvent::Balances { .. } => {}
+                ModelEvent::Prevented { order, .. } | ModelEvent::Amended { order, .. } => {
+                    told.push(ExecutionEvent::Report(report(&order)));
+                }
+                ModelEvent::List { .. }
+                | ModelEvent::Balances { .. }
+                | ModelEvent::BalanceUpdate { .. }
+                | ModelEvent::ExternalLock { .. } => {}
             }
         }
     }
@@ -111,16 +117,12 @@ impl PaperAccount {
             Err(not_released) => return SubmitOutcome::NotReleased(not_released),
         };
         let spec = released.spec();
+        let (id, symbol) = (spec.client_order_id.clone(), spec.symbol.clone());
         let new = NewOrder {
-            client_order_id: spec.client_order_id.clone(),
-            symbol: spec.symbol.clone(),
-            side: spec.side,
-            order_type: spec.order_type,
-            quantity: Some(spec.quantity),
-            quote_quantity: None,
             price: spec.price,
             stop_price: spec.stop_price,
             time_in_force: Some(spec.time_in_force),
+            ..NewOrder::new(id, symbol, spec.side, spec.order_type, spec.quantity)
         };
         match self.model.place(&self.account, &new, now, &mut self.events) {
             Ok(view) => {

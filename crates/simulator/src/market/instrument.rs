@@ -2,7 +2,7 @@
 //!
 //! It must never invent an asset that no part of the symbol names, but the USDT that an unknown symbol is quoted in.
 
-use domain::{Asset, Decimal, Instrument, Notional, OrderType, Quantity, Symbol, SymbolStatus};
+use domain::{Asset, Decimal, Filters, Instrument, Notional, OrderType, Quantity, Symbol, SymbolStatus};
 
 use super::packed::Scale;
 
@@ -29,7 +29,7 @@ pub(super) fn instrument(symbol: &Symbol, scale: Scale) -> Instrument {
             OrderType::TakeProfit,
             OrderType::TakeProfitLimit,
         ],
-        filters: domain::Filters::default(),
+        filters: filters(scale),
     }
 }
 
@@ -53,4 +53,31 @@ fn notional_min(quote: &str) -> Notional {
         _ => Decimal::new(5, 0),
     };
     Notional::new(decimal).unwrap_or_default()
+}
+
+/// The exchange's usual rules.
+fn filters(scale: Scale) -> Filters {
+    let quantity = |number| Quantity::new(Decimal::from(number)).unwrap_or_default();
+    Filters {
+        price_min: Decimal::new(1, scale.price),
+        price_max: Decimal::from(1_000_000_000),
+        bid_multiplier_up: Decimal::from(5),
+        bid_multiplier_down: Decimal::new(2, 1),
+        ask_multiplier_up: Decimal::from(5),
+        ask_multiplier_down: Decimal::new(2, 1),
+        // The reference is the last price.
+        average_price_minutes: 0,
+        market_step_size: Decimal::ZERO,
+        market_quantity_min: Quantity::ZERO,
+        market_quantity_max: quantity(1_000_000_000),
+        notional_max: Notional::new(Decimal::from(9_000_000)).unwrap_or_default(),
+        notional_min_binds_market: true,
+        orders_max: 200,
+        algo_orders_max: 5,
+        order_lists_max: 20,
+        position_max: Quantity::ZERO,
+        oco_allowed: true,
+        base_precision: 8,
+        quote_precision: 8,
+    }
 }

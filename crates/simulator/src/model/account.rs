@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use domain::{Asset, ClientOrderId, ExchangeOrderId, Fill, Instrument, Notional, Quantity, Side, Symbol, TradeId};
 use serde::{Deserialize, Serialize};
 
-use super::types::{Balance, OrderRef, OrderView};
+use super::list::{ListRef, OrderList};
+use super::order::{OrderListId, OrderRef, OrderView};
+use super::types::{Balance, PreventedMatch};
 
 /// How many finished orders, and how many trades, an account remembers over all symbols, unless told otherwise.
 pub(super) const HISTORY_MAX: usize = 10_000;
@@ -35,7 +37,18 @@ impl AccountBook {
         self.by_client.get(client).is_some_and(|id| self.open.contains(id))
     }
 
-    fn forget(&mut self, id: ExchangeOrderId) {
+    /// Gives an order another client id.
+    pub(super) fn rename(&mut self, id: ExchangeOrderId, client: &ClientOrderId) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if self.by_client.get(&order.client_order_id) == Some(&id) {
+            self.by_client.remove(&order.client_order_id);
+        }
+        order.client_order_id = client.clone();
+        self.by_client.insert(client.clone(), id);
+    }
+
+    pub(super) fn forget(&mut self, id: ExchangeOrderId) {
+        self.open.remove(&id);
         if let Some(order) = self.orders.remove(&id)
             && self.by_client.get(&order.client_order_id) == Some(&id)
         {
@@ -53,6 +66,18 @@ pub(super) struct Account {
     finished: VecDeque<(Symbol, ExchangeOrderId)>,
     /// Oldest first.
     traded: VecDeque<(Symbol, TradeId)>,
+    /// Open and finished.
+    #[serde(default)]
+    pub(super) lists: BTreeMap<OrderListId, OrderList>,
+    /// Oldest first.
+    #[serde(default)]
+    done_lists: VecDeque<OrderListId>,
+    /// Oldest first.
+    #[serde(default)]
+    pub(super) prevented: VecDeque<PreventedMatch>,
+    /// What other products of the exchange hold; it is part of what is locked.
+    #[serde(default)]
+    pub(super) external: BTreeMap<Asset, Quantity>,
 }
 
 /// What an open order holds: of which asset, how much.
@@ -65,6 +90,11 @@ pub(super) fn needed(order: &OrderView, instrument: &Instrument) -> (Asset, Quan
             (instrument.quote.clone(), amount(cost))
         }
     }
+}
+
+/// Whether anything may still happen to an order that is on a book or waits for its trigger.
+fn is_live(order: &OrderView) -> bool {
+    !order.status.is_final() && !order.is_pending()
 }
 
 /// A quote amount as an amount of a balance. Beyond what a balance may hold it is more than any account has.
@@ -87,6 +117,39 @@ impl Account {
         let balance = self.balance_mut(asset);
         balance.free -= amount;
         balance.locked += amount;
+    }
+
+    /// The list that an order is part of.
+    pub(super) fn list_of(&self, order: &OrderView) -> Option<&OrderList> {
+        self.lists.get(&order.list_id?)
+    }
+
+    /// The list that is meant; of several with one client id the newest.
+    pub(super) fn find_list(&self, list: &ListRef) -> Option<&OrderList> {
+        match list {
+            ListRef::Exchange(id) => self.lists.get(id),
+            ListRef::Client(client) => self.lists.values().rev().find(|list| list.client_id == *client),
+        }
+    }
+
+    /// The order that ends when this one begins to work or fills.
+    pub(super) fn live_sibling(&self, order: &OrderView) -> Option<&OrderView> {
+        let sibling = self.list_of(order)?.sibling(order.order_id)?;
+        self.books.get(&order.symbol)?.orders.get(&sibling).filter(|sibling| is_live(sibling))
+    }
+
+    /// What an order holds together with its live sibling: the two hold the larger need once.
+    pub(super) fn held(&self, order: &OrderView, instrument: &Instrument) -> (Asset, Quantity) {
+        let (asset, need) = needed(order, instrument);
+        let other = self.live_sibling(order).map_or(Quantity::ZERO, |sibling| needed(sibling, instrument).1);
+        (asset, need.max(other))
+    }
+
+    /// What becomes free when an order leaves its book.
+    pub(super) fn released(&self, order: &OrderView, instrument: &Instrument) -> (Asset, Quantity) {
+        let (asset, held) = self.held(order, instrument);
+        let other = self.live_sibling(order).map_or(Quantity::ZERO, |sibling| needed(sibling, instrument).1);
+        (asset, held - other)
     }
 
     /// Keeps a new order, open.
@@ -112,6 +175,31 @@ impl Account {
             && let Some(book) = self.books.get_mut(&symbol)
         {
             book.forget(id);
+        }
+    }
+
+    /// Forgets an order that has ended as if it had never been.
+    pub(super) fn drop_order(&mut self, symbol: &Symbol, id: ExchangeOrderId) {
+        self.finished.retain(|(of, other)| of != symbol || *other != id);
+        if let Some(book) = self.books.get_mut(symbol) {
+            book.forget(id);
+        }
+    }
+
+    /// Forgets the oldest finished list beyond the bound.
+    pub(super) fn finish_list(&mut self, id: OrderListId, history_max: usize) {
+        self.done_lists.push_back(id);
+        while self.done_lists.len() > history_max
+            && let Some(id) = self.done_lists.pop_front()
+        {
+            self.lists.remove(&id);
+        }
+    }
+
+    pub(super) fn add_prevented(&mut self, prevented: PreventedMatch, history_max: usize) {
+        self.prevented.push_back(prevented);
+        while self.prevented.len() > history_max {
+            self.prevented.pop_front();
         }
     }
 

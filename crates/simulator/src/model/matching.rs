@@ -1,16 +1,18 @@
-//! Placing, cancelling, filling and triggering orders: the only code that moves balances between orders and accounts.
+//! Taking, filling and ending orders: the only code that moves balances between orders and accounts.
 //!
 //! It must never fill an order beyond its quantity, nor leave anything locked for an order that is done.
 
-use std::cmp::Reverse;
-
-use domain::{ExchangeOrderId, ExchangeOrderStatus, Fill, Price, Quantity, Side, Symbol, Timestamp, Trade, TradeId};
+use domain::{
+    ExchangeOrderId, ExchangeOrderStatus, Fill, OrderType, Price, Quantity, Side, Symbol, TimeInForce, Timestamp,
+    TradeId,
+};
 use rust_decimal::RoundingStrategy;
 
 use super::account::{Account, amount, needed};
-use super::check::{Checked, Meeting};
+use super::check::Meeting;
+use super::order::{ExpiryReason, OrderView};
 use super::symbol::SymbolState;
-use super::types::{AccountId, ExecutionKind, ModelEvent, NewOrder, OrderRef, OrderView};
+use super::types::{AccountId, ExecutionKind, ModelEvent};
 use super::{Model, Refusal};
 
 /// Decimals of a commission.
@@ -18,152 +20,183 @@ const COMMISSION_SCALE: u32 = 8;
 
 /// One trade of one order that is about to be booked.
 #[derive(Debug, Clone, Copy)]
-struct Execution {
-    id: ExchangeOrderId,
-    price: Price,
-    quantity: Quantity,
-    is_maker: bool,
-    now: Timestamp,
+pub(super) struct Execution {
+    pub(super) id: ExchangeOrderId,
+    pub(super) price: Price,
+    pub(super) quantity: Quantity,
+    pub(super) is_maker: bool,
+    pub(super) now: Timestamp,
+}
+
+/// How an order ends without having been filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By its owner.
+    Canceled,
+    /// By the exchange.
+    Expired(ExpiryReason),
+    /// By self-trade prevention, which tells of it itself.
+    Prevented,
 }
 
 impl Model {
-    /// Places an order: it fills, rests, waits for its trigger, or expires at once.
-    ///
-    /// # Errors
-    /// The exchange's refusal; nothing has changed then.
-    pub fn place(
-        &mut self,
-        account: &AccountId,
-        order: &NewOrder,
-        now: Timestamp,
-        events: &mut Vec<ModelEvent>,
-    ) -> Result<OrderView, Refusal> {
-        let checked = self.check(account, order)?;
-        let (state, owner) = self.pair(account, &order.symbol)?;
-        state.last_order_id += 1;
-        let view = view(account, order, &checked, ExchangeOrderId(state.last_order_id), now);
-        owner.add_order(view.clone());
-        events.push(ModelEvent::Order { account: account.clone(), order: view.clone(), execution: ExecutionKind::New });
-        self.meet_book(account, &view, checked.meeting, now, events);
-        self.order(account, &order.symbol, &OrderRef::Exchange(view.order_id))
-    }
-
-    /// Cancels an open order.
-    ///
-    /// # Errors
-    /// The account or symbol is unknown, or no such order is open.
-    pub fn cancel(
+    pub(super) fn pair(
         &mut self,
         account: &AccountId,
         symbol: &Symbol,
-        order: &OrderRef,
-        now: Timestamp,
-        events: &mut Vec<ModelEvent>,
-    ) -> Result<OrderView, Refusal> {
-        self.known(account, symbol)?;
-        let found = self.book(account, symbol).and_then(|book| book.find(order)).filter(|it| !it.status.is_final());
-        let view = found.cloned().ok_or_else(Refusal::unknown_order)?;
-        self.leave(account, &view);
-        self.finish(account, &view, ExecutionKind::Canceled, now, events);
-        self.order(account, symbol, &OrderRef::Exchange(view.order_id))
-    }
-
-    /// Cancels all open orders of a symbol.
-    ///
-    /// # Errors
-    /// The account or symbol is unknown, or nothing is open.
-    pub fn cancel_all(
-        &mut self,
-        account: &AccountId,
-        symbol: &Symbol,
-        now: Timestamp,
-        events: &mut Vec<ModelEvent>,
-    ) -> Result<Vec<OrderView>, Refusal> {
-        self.known(account, symbol)?;
-        let open = self.open_orders(account, Some(symbol));
-        if open.is_empty() {
-            return Err(Refusal::unknown_order());
-        }
-        open.iter().map(|view| self.cancel(account, symbol, &OrderRef::Exchange(view.order_id), now, events)).collect()
-    }
-
-    fn pair(&mut self, account: &AccountId, symbol: &Symbol) -> Result<(&mut SymbolState, &mut Account), Refusal> {
+    ) -> Result<(&mut SymbolState, &mut Account), Refusal> {
         let state = self.symbols.get_mut(symbol).ok_or_else(|| Refusal::invalid_symbol(symbol))?;
         let account = self.accounts.get_mut(account).ok_or_else(Refusal::unknown_account)?;
         Ok((state, account))
     }
 
+    /// The order as it is now, if it has not ended.
+    pub(super) fn open_view(&self, account: &AccountId, symbol: &Symbol, id: ExchangeOrderId) -> Option<OrderView> {
+        self.book(account, symbol)?.orders.get(&id).filter(|order| !order.status.is_final()).cloned()
+    }
+
     /// Lets an order that holds no funds meet the book.
-    fn meet_book(
+    pub(super) fn meet_book(
         &mut self,
-        account: &AccountId,
         view: &OrderView,
         meeting: Meeting,
         now: Timestamp,
         events: &mut Vec<ModelEvent>,
     ) {
+        let (account, symbol, id) = (&view.account, &view.symbol, view.order_id);
         match meeting {
-            Meeting::Take(price) => {
-                let quantity = view.remaining();
-                self.execute(
-                    account,
-                    &view.symbol,
-                    Execution { id: view.order_id, price, quantity, is_maker: false, now },
-                    events,
-                );
+            Meeting::Take => self.take(view, now, events),
+            Meeting::Rest => self.rest(view, now, events),
+            Meeting::Wait => {
+                self.enter(view);
+                self.tell_balances(account, symbol, events);
             }
-            Meeting::Rest | Meeting::Wait => {
-                self.enter(account, view);
-                self.tell_balances(account, &view.symbol, events);
-            }
-            Meeting::Expire => self.finish(account, view, ExecutionKind::Expired, now, events),
+            Meeting::Expire(reason) => self.end(account, symbol, id, Ending::Expired(reason), now, events),
         }
     }
 
-    /// Locks what the order needs and puts it where it waits.
-    fn enter(&mut self, account: &AccountId, view: &OrderView) {
-        let Ok((state, owner)) = self.pair(account, &view.symbol) else { return };
+    /// Takes what the book offers; what is left rests, or ends.
+    fn take(&mut self, view: &OrderView, now: Timestamp, events: &mut Vec<ModelEvent>) {
+        let (account, symbol, id) = (&view.account, &view.symbol, view.order_id);
+        let Some(state) = self.symbols.get(symbol) else { return };
+        for (price, offered) in self.offers(state, view.side, view.price, view.remaining()) {
+            if !self.prevent(account, symbol, id, price, now, events) {
+                return;
+            }
+            let Some(open) = self.open_view(account, symbol, id) else { return };
+            let quantity = offered.min(open.remaining());
+            if quantity.is_positive() {
+                let execution = Execution { id, price, quantity, is_maker: false, now };
+                self.execute(account, symbol, execution, events);
+            }
+        }
+        let Some(left) = self.open_view(account, symbol, id) else { return };
+        let reason = match (view.price, view.time_in_force) {
+            (None, _) => ExpiryReason::InsufficientLiquidity,
+            (Some(_), TimeInForce::Ioc) => ExpiryReason::UnfilledIocQuantityExpired,
+            (Some(_), TimeInForce::Fok) => ExpiryReason::UnfilledFokOrderExpired,
+            (Some(_), TimeInForce::Gtc) => return self.rest(&left, now, events),
+        };
+        self.end(account, symbol, id, Ending::Expired(reason), now, events);
+    }
+
+    /// Puts a limit order on the book, unless it would meet one of its own account there.
+    fn rest(&mut self, view: &OrderView, now: Timestamp, events: &mut Vec<ModelEvent>) {
+        let (account, symbol, id) = (&view.account, &view.symbol, view.order_id);
+        let Some(limit) = view.price else { return };
+        if !self.prevent(account, symbol, id, limit, now, events) {
+            return;
+        }
+        if let Some(open) = self.open_view(account, symbol, id) {
+            self.enter(&open);
+            self.tell_balances(account, symbol, events);
+        }
+    }
+
+    /// Locks what the order needs and lets it wait.
+    pub(super) fn enter(&mut self, view: &OrderView) {
+        let Ok((state, owner)) = self.pair(&view.account, &view.symbol) else { return };
         let (asset, need) = needed(view, &state.instrument);
         owner.lock(&asset, need);
-        if let Some((waiting, price)) = state.waiting_mut(view) {
-            waiting.insert((price, view.order_id, account.clone()));
+        state.add(view);
+    }
+
+    /// Lets a pair wait; the two hold the larger need once.
+    pub(super) fn enter_pair(&mut self, one: &OrderView, other: &OrderView) {
+        let Ok((state, owner)) = self.pair(&one.account, &one.symbol) else { return };
+        let (asset, need) = needed(one, &state.instrument);
+        owner.lock(&asset, need.max(needed(other, &state.instrument).1));
+        state.add(one);
+        state.add(other);
+    }
+
+    /// Takes an order out of where it waits and gives back what it held, if it does wait.
+    pub(super) fn leave(&mut self, view: &OrderView) {
+        let Ok((state, owner)) = self.pair(&view.account, &view.symbol) else { return };
+        if state.remove(view) {
+            let (asset, held) = owner.released(view, &state.instrument);
+            owner.lock(&asset, -held);
         }
     }
 
-    /// The reverse of [`Model::enter`].
-    fn leave(&mut self, account: &AccountId, view: &OrderView) {
-        let Ok((state, owner)) = self.pair(account, &view.symbol) else { return };
-        let (asset, need) = needed(view, &state.instrument);
-        owner.lock(&asset, -need);
-        if let Some((waiting, price)) = state.waiting_mut(view) {
-            waiting.remove(&(price, view.order_id, account.clone()));
-        }
-    }
-
-    /// Ends an order that holds no funds and is on no book.
-    fn finish(
+    /// Ends an order that has not ended yet, with what depends on it.
+    pub(super) fn end(
         &mut self,
         account: &AccountId,
-        view: &OrderView,
-        execution: ExecutionKind,
+        symbol: &Symbol,
+        id: ExchangeOrderId,
+        ending: Ending,
         now: Timestamp,
         events: &mut Vec<ModelEvent>,
     ) {
-        let history_max = self.history_max;
-        let Ok((_, owner)) = self.pair(account, &view.symbol) else { return };
-        let Some(order) = owner.order_mut(&view.symbol, view.order_id) else { return };
-        order.updated = now;
-        order.status = match execution {
-            ExecutionKind::Canceled => ExchangeOrderStatus::Canceled,
-            _ => ExchangeOrderStatus::Expired,
-        };
-        let order = order.clone();
-        owner.finish_order(&view.symbol, view.order_id, history_max);
-        events.push(ModelEvent::Order { account: account.clone(), order, execution });
-        self.tell_balances(account, &view.symbol, events);
+        if self.end_untold(account, symbol, id, ending, now, events) {
+            self.tell_balances(account, symbol, events);
+        }
     }
 
-    fn tell_balances(&self, account: &AccountId, symbol: &Symbol, events: &mut Vec<ModelEvent>) {
+    /// As [`Model::end`] without telling of balances; whether there was anything to end.
+    pub(super) fn end_untold(
+        &mut self,
+        account: &AccountId,
+        symbol: &Symbol,
+        id: ExchangeOrderId,
+        ending: Ending,
+        now: Timestamp,
+        events: &mut Vec<ModelEvent>,
+    ) -> bool {
+        let Some(view) = self.open_view(account, symbol, id) else { return false };
+        self.leave(&view);
+        let history_max = self.history_max;
+        let Ok((_, owner)) = self.pair(account, symbol) else { return false };
+        let Some(order) = owner.order_mut(symbol, id) else { return false };
+        order.updated = now;
+        let execution = match ending {
+            Ending::Canceled => {
+                order.status = ExchangeOrderStatus::Canceled;
+                Some(ExecutionKind::Canceled)
+            }
+            Ending::Expired(reason) => {
+                order.status = ExchangeOrderStatus::Expired;
+                order.expiry_reason = Some(reason);
+                Some(ExecutionKind::Expired)
+            }
+            Ending::Prevented => {
+                order.status = ExchangeOrderStatus::ExpiredInMatch;
+                None
+            }
+        };
+        let order = order.clone();
+        if let Some(execution) = execution {
+            events.push(ModelEvent::Order { account: account.clone(), order: order.clone(), execution });
+        }
+        self.end_dependants(&order, ending, now, events);
+        if let Some(owner) = self.accounts.get_mut(account) {
+            owner.finish_order(symbol, id, history_max);
+        }
+        true
+    }
+
+    pub(super) fn tell_balances(&self, account: &AccountId, symbol: &Symbol, events: &mut Vec<ModelEvent>) {
         if let Some(state) = self.symbols.get(symbol) {
             let assets = vec![state.instrument.base.clone(), state.instrument.quote.clone()];
             events.push(ModelEvent::Balances { account: account.clone(), assets });
@@ -171,10 +204,17 @@ impl Model {
     }
 
     /// Books one trade: order, balances, commission, history. A maker's funds are unlocked here, a taker's are free.
-    fn execute(&mut self, account: &AccountId, symbol: &Symbol, execution: Execution, events: &mut Vec<ModelEvent>) {
-        let (settings, history_max) = (self.settings.clone(), self.history_max);
-        let Ok((state, owner)) = self.pair(account, symbol) else { return };
+    pub(super) fn execute(
+        &mut self,
+        account: &AccountId,
+        symbol: &Symbol,
+        execution: Execution,
+        events: &mut Vec<ModelEvent>,
+    ) {
         let Execution { id, price, quantity, is_maker, now } = execution;
+        self.end_sibling(account, symbol, id, now, events);
+        let (fee, history_max) = (self.fee(is_maker), self.history_max);
+        let Ok((state, owner)) = self.pair(account, symbol) else { return };
         let Some(order) = owner.order_mut(symbol, id) else { return };
         let before = order.clone();
         order.executed_quantity += quantity;
@@ -186,94 +226,49 @@ impl Model {
         if is_maker {
             let (asset, held) = needed(&before, &state.instrument);
             owner.lock(&asset, needed(&after, &state.instrument).1 - held);
-            if is_done && let Some((waiting, at)) = state.waiting_mut(&after) {
-                waiting.remove(&(at, id, account.clone()));
+            if is_done {
+                state.remove(&after);
             }
         }
         state.last_trade_id += 1;
-        let fee = if is_maker { settings.maker_fee } else { settings.taker_fee };
         let fill = settle(owner, state, &after, execution, fee);
         owner.add_trade(fill.clone(), history_max);
         if is_done {
             owner.finish_order(symbol, id, history_max);
         }
-        events.push(ModelEvent::Fill { account: account.clone(), fill, order: after });
+        events.push(ModelEvent::Fill { account: account.clone(), fill, order: after.clone() });
         self.tell_balances(account, symbol, events);
-    }
-
-    /// A trade that touches somebody: resting orders first, then triggers.
-    pub(super) fn match_trade(&mut self, trade: &Trade, events: &mut Vec<ModelEvent>) {
-        let Some(state) = self.symbols.get(&trade.symbol) else { return };
-        let mut bids = touched(state.bids.iter().rev(), |price| price >= trade.price);
-        bids.sort_by_key(|(price, id, _)| (Reverse(*price), *id));
-        let asks = touched(state.asks.iter(), |price| price <= trade.price);
-        let mut stops = touched(state.above.iter(), |price| price <= trade.price);
-        stops.extend(touched(state.below.iter().rev(), |price| price >= trade.price));
-        stops.sort_by_key(|(_, id, _)| *id);
-        let mut left = trade.quantity;
-        for (price, id, account) in bids.into_iter().chain(asks) {
-            self.fill_resting(trade, price, id, &account, &mut left, events);
-        }
-        for (_, id, account) in stops {
-            self.trigger(&trade.symbol, &account, id, trade.time, events);
+        if is_done {
+            self.filled(&after, now, events);
         }
     }
 
-    fn fill_resting(
-        &mut self,
-        trade: &Trade,
-        price: Price,
-        id: ExchangeOrderId,
-        account: &AccountId,
-        left: &mut Quantity,
-        events: &mut Vec<ModelEvent>,
-    ) {
-        let Some(open) = self.book(account, &trade.symbol).and_then(|book| book.orders.get(&id)) else { return };
-        let mut quantity = open.remaining();
-        if price == trade.price {
-            quantity = quantity.min(*left);
-            *left -= quantity;
-        }
-        if quantity.is_positive() {
-            let execution = Execution { id, price, quantity, is_maker: true, now: trade.time };
-            self.execute(account, &trade.symbol, execution, events);
-        }
+    fn fee(&self, is_maker: bool) -> domain::Ratio {
+        if is_maker { self.settings.maker_fee } else { self.settings.taker_fee }
     }
 
-    /// Puts a stop to work: it gives back its funds and meets the book anew.
-    fn trigger(
-        &mut self,
-        symbol: &Symbol,
-        account: &AccountId,
-        id: ExchangeOrderId,
-        now: Timestamp,
-        events: &mut Vec<ModelEvent>,
-    ) {
-        let Some(view) = self.book(account, symbol).and_then(|book| book.orders.get(&id)).cloned() else { return };
-        self.leave(account, &view);
-        let view = OrderView { working: true, working_time: Some(now), updated: now, ..view };
-        let Ok((_, owner)) = self.pair(account, symbol) else { return };
-        if let Some(order) = owner.order_mut(symbol, id) {
-            *order = view.clone();
-        }
-        events.push(ModelEvent::Order { account: account.clone(), order: view.clone(), execution: ExecutionKind::New });
-        let Some(state) = self.symbols.get(symbol) else { return };
-        let mut meeting = self.meet(state, view.side, view.price, view.time_in_force);
-        if let Meeting::Take(price) = meeting
-            && !self.can_pay(account, &view, price)
-        {
-            meeting = Meeting::Expire;
-        }
-        self.meet_book(account, &view, meeting, now, events);
-    }
-
-    fn can_pay(&self, account: &AccountId, view: &OrderView, price: Price) -> bool {
-        let (Some(state), Some(owner)) = (self.symbols.get(&view.symbol), self.accounts.get(account)) else {
+    /// Whether the account can pay for what a triggered order takes now.
+    pub(super) fn can_pay(&self, view: &OrderView) -> bool {
+        let (Some(state), Some(owner)) = (self.symbols.get(&view.symbol), self.accounts.get(&view.account)) else {
             return false;
         };
         match view.side {
             Side::Sell => view.remaining() <= owner.free(&state.instrument.base),
-            Side::Buy => amount(price.times(view.remaining())) <= owner.free(&state.instrument.quote),
+            Side::Buy => {
+                let offers = self.offers(state, view.side, view.price, view.remaining());
+                let cost = match view.order_type {
+                    OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => {
+                        offers.iter().map(|(price, quantity)| price.times(*quantity)).sum()
+                    }
+                    OrderType::Limit
+                    | OrderType::LimitMaker
+                    | OrderType::StopLossLimit
+                    | OrderType::TakeProfitLimit => {
+                        view.price.map_or(domain::Notional::ZERO, |price| price.times(view.remaining()))
+                    }
+                };
+                amount(cost) <= owner.free(&state.instrument.quote)
+            }
         }
     }
 }
@@ -309,42 +304,5 @@ fn settle(
         commission_asset: take.clone(),
         is_maker: execution.is_maker,
         time: execution.now,
-    }
-}
-
-fn touched<'a>(
-    waiting: impl Iterator<Item = &'a (Price, ExchangeOrderId, AccountId)>,
-    is_touched: impl Fn(Price) -> bool,
-) -> Vec<(Price, ExchangeOrderId, AccountId)> {
-    waiting.take_while(|(price, ..)| is_touched(*price)).cloned().collect()
-}
-
-fn view(
-    account: &AccountId,
-    order: &NewOrder,
-    checked: &Checked,
-    order_id: ExchangeOrderId,
-    now: Timestamp,
-) -> OrderView {
-    let working = checked.meeting != Meeting::Wait;
-    OrderView {
-        account: account.clone(),
-        symbol: order.symbol.clone(),
-        order_id,
-        client_order_id: order.client_order_id.clone(),
-        side: order.side,
-        order_type: order.order_type,
-        time_in_force: checked.time_in_force,
-        price: checked.price,
-        stop_price: checked.stop_price,
-        orig_quantity: checked.quantity,
-        quote_quantity: order.quote_quantity,
-        executed_quantity: Quantity::ZERO,
-        cumulative_quote: domain::Notional::ZERO,
-        status: ExchangeOrderStatus::New,
-        created: now,
-        updated: now,
-        working,
-        working_time: working.then_some(now),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! It must never create or destroy money: an account's balances change only by deposits and by its own fills.
 //!
-//! How orders meet the market (the book behind the best quote is taken as endless):
+//! How orders meet the market (the book behind the best quote is taken as endless, unless the settings say otherwise):
 //! - MARKET fills at once and in full at the opposite best price, moved against it by `slippage` and rounded against it
-//!   to the tick. Without any price yet it is taken and EXPIRED with nothing filled.
+//!   to the tick. Without any price yet it is taken and EXPIRED with nothing filled. Where the settings give the book a
+//!   depth, it fills price by price, and what the book does not hold is EXPIRED.
 //! - LIMIT that crosses when placed (or when triggered) fills in full at the opposite best price, as taker. Otherwise
 //!   it rests; IOC and FOK expire instead. LIMIT_MAKER that crosses is refused.
 //! - A resting order fills as maker at its own limit price when a later trade prints through it: in full if the print is
@@ -18,12 +19,27 @@
 //!   rounded outward to the tick.
 //! - The commission is the fee's share of what is received (BUY: base, SELL: quote), in that asset, rounded to 8
 //!   decimals, halves up.
+//! - Orders of accounts never meet each other. Those of one account are kept from meeting where self-trade prevention is
+//!   asked for; where it is not, they pass each other.
+//! - A pair (OCO) holds the larger need of the two once. Before one of them works or fills, the other is EXPIRED.
+//!   Pending orders hold nothing until their working order is filled in full.
 
 mod account;
+mod book;
 mod check;
+mod filters;
+mod list;
+mod lists;
 mod matching;
+mod operator;
+mod order;
+mod pairs;
+mod place;
+mod prevent;
+mod prints;
 mod query;
 mod refusal;
+mod settings;
 mod symbol;
 mod types;
 
@@ -33,11 +49,13 @@ use domain::{Asset, Instrument, Quantity, Quote, Symbol, SymbolStatus, Timestamp
 use serde::{Deserialize, Serialize};
 
 use self::account::Account;
+pub(crate) use self::filters::{AMENDS_MAX, ICEBERG_PARTS_MAX, TRAILING_DELTA_MAX, TRAILING_DELTA_MIN};
+pub use self::list::{Contingency, ListLeg, ListOutcome, ListRef, ListShape, ListStatus, NewList, OrderList};
+pub use self::order::{CancelRestriction, ExpiryReason, NewOrder, OrderListId, OrderRef, OrderView, StpMode, Trailing};
 pub use self::refusal::Refusal;
+pub use self::settings::ModelSettings;
 use self::symbol::{Last, SymbolState};
-pub use self::types::{
-    AccountId, Balance, ExecutionKind, ModelEvent, ModelSettings, NewOrder, OrderRef, OrderView, TradeView,
-};
+pub use self::types::{AccountId, Balance, ExecutionKind, ModelEvent, PreventedMatch, TradeView};
 
 /// The exchange: everything that is true of it at one moment. It serializes whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +65,8 @@ pub struct Model {
     accounts: BTreeMap<AccountId, Account>,
     #[serde(default = "history_max")]
     history_max: usize,
+    #[serde(default)]
+    last_list_id: u64,
 }
 
 fn history_max() -> usize {
@@ -58,7 +78,7 @@ impl Model {
     #[must_use]
     pub fn new(settings: ModelSettings, instruments: Vec<Instrument>) -> Self {
         let symbols = instruments.into_iter().map(|one| (one.symbol.clone(), SymbolState::new(one))).collect();
-        Self { settings, symbols, accounts: BTreeMap::new(), history_max: history_max() }
+        Self { settings, symbols, accounts: BTreeMap::new(), history_max: history_max(), last_list_id: 0 }
     }
 
     /// Changes fees, spread and slippage for what comes.
@@ -123,5 +143,17 @@ impl Model {
     }
 }
 
+#[cfg(test)]
+mod depth_tests;
+#[cfg(test)]
+mod filters_tests;
+#[cfg(test)]
+mod lists_tests;
+#[cfg(test)]
+mod money_tests;
+#[cfg(test)]
+mod operator_tests;
+#[cfg(test)]
+mod prevent_tests;
 #[cfg(test)]
 mod tests;

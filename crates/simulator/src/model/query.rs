@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Asset, ExchangeOrderId, Instrument, Price, Quote, Symbol, TradeId};
+use domain::{Asset, ExchangeOrderId, Instrument, Price, Quote, Symbol, Timestamp, TradeId};
 
 use super::account::AccountBook;
-use super::types::{AccountId, Balance, ModelSettings, OrderRef, OrderView, TradeView};
+use super::list::{ListRef, OrderList};
+use super::order::{OrderListId, OrderRef, OrderView};
+use super::settings::ModelSettings;
+use super::types::{AccountId, Balance, PreventedMatch, TradeView};
 use super::{Model, Refusal};
 
 static NOTHING: BTreeMap<Asset, Balance> = BTreeMap::new();
@@ -92,6 +95,41 @@ impl Model {
     ) -> Vec<TradeView> {
         let Some(book) = self.book(account, symbol) else { return Vec::new() };
         page(&book.trades, from_id, limit)
+    }
+
+    /// Whether an order can no longer be asked for: it ended without a fill, longer ago than the exchange remembers.
+    #[must_use]
+    pub fn is_archived(&self, order: &OrderView, now: Timestamp) -> bool {
+        let age_ms = now.as_millis().saturating_sub(order.updated.as_millis());
+        let is_old = age_ms > i64::from(self.settings.archive_days) * 86_400_000;
+        is_old && order.status.is_final() && order.executed_quantity.is_zero()
+    }
+
+    /// A list, open or in the history.
+    ///
+    /// # Errors
+    /// The account is unknown, or there is no such list.
+    pub fn order_list(&self, account: &AccountId, list: &ListRef) -> Result<&OrderList, Refusal> {
+        let owner = self.accounts.get(account).ok_or_else(Refusal::unknown_account)?;
+        owner.find_list(list).ok_or_else(Refusal::no_such_list)
+    }
+
+    /// All lists that the account remembers, ascending; from a number onward.
+    pub fn order_lists(&self, account: &AccountId, from: OrderListId) -> impl Iterator<Item = &OrderList> {
+        self.accounts.get(account).into_iter().flat_map(move |owner| owner.lists.range(from..)).map(|(_, list)| list)
+    }
+
+    /// The orders of a list that are still remembered, in the order of its legs.
+    #[must_use]
+    pub fn list_orders(&self, account: &AccountId, list: &OrderList) -> Vec<OrderView> {
+        let Some(book) = self.book(account, &list.symbol) else { return Vec::new() };
+        list.legs.iter().filter_map(|leg| book.orders.get(&leg.order_id)).cloned().collect()
+    }
+
+    /// Trades of the account with itself that were prevented on a symbol, oldest first.
+    pub fn prevented_matches(&self, account: &AccountId, symbol: &Symbol) -> impl Iterator<Item = &PreventedMatch> {
+        let owner = self.accounts.get(account).into_iter();
+        owner.flat_map(|owner| &owner.prevented).filter(move |prevented| prevented.symbol == *symbol)
     }
 
     pub(super) fn book(&self, account: &AccountId, symbol: &Symbol) -> Option<&AccountBook> {

@@ -11,13 +11,16 @@ pub struct Refusal {
     pub code: i32,
     /// The exchange's text.
     pub message: String,
+    /// What the exchange adds to its text: the two halves of a cancel-replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<serde_json::Value>>,
 }
 
 impl Refusal {
     /// A refusal with a code and its text.
     #[must_use]
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), data: None }
     }
 
     /// A filter was not passed.
@@ -50,10 +53,10 @@ impl Refusal {
         Self::new(-2015, "Invalid API-key, IP, or permissions for action.")
     }
 
-    /// The symbol does not trade.
+    /// The symbol does not trade; `code` is -1013 or -2010.
     #[must_use]
-    pub fn market_closed() -> Self {
-        Self::new(-1013, "Market is closed.")
+    pub fn market_closed(code: i32) -> Self {
+        Self::new(code, "Market is closed.")
     }
 
     /// Not enough free.
@@ -90,5 +93,30 @@ impl Refusal {
     #[must_use]
     pub fn no_such_order() -> Self {
         Self::new(-2013, "Order does not exist.")
+    }
+
+    /// The two prices of a pair are not on the right sides of the market.
+    #[must_use]
+    pub fn bad_prices() -> Self {
+        Self::new(-2010, "The relationship of the prices for the orders is not correct.")
+    }
+
+    /// An amendment is not possible.
+    #[must_use]
+    pub fn amend(message: &str) -> Self {
+        Self::new(-2038, message)
+    }
+
+    /// The order is too old to be asked for.
+    #[must_use]
+    pub fn archived() -> Self {
+        let text = "Order was canceled or expired with no executed qty over 90 days ago and has been archived.";
+        Self::new(-2026, text)
+    }
+
+    /// No such list.
+    #[must_use]
+    pub fn no_such_list() -> Self {
+        Self::new(-2013, "Order list does not exist.")
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use domain::{Decimal, ExchangeOrderId, Instrument, Price, Quantity, Quote, Ratio, Side, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::types::{AccountId, OrderView};
+use super::order::OrderView;
+use super::types::AccountId;
 
 /// Who waits at a price: ordered by price, then by time of arrival, which is the order id.
 pub(super) type Waiting = BTreeSet<(Price, ExchangeOrderId, AccountId)>;
@@ -45,6 +46,11 @@ pub(super) struct SymbolState {
     pub(super) above: Waiting,
     /// Stops that trigger when the last price is at or below theirs.
     pub(super) below: Waiting,
+    /// Stops whose trigger follows the price.
+    #[serde(default)]
+    pub(super) trailing: BTreeSet<(ExchangeOrderId, AccountId)>,
+    #[serde(default)]
+    pub(super) last_match_id: u64,
 }
 
 impl SymbolState {
@@ -59,6 +65,8 @@ impl SymbolState {
             asks: Waiting::new(),
             above: Waiting::new(),
             below: Waiting::new(),
+            trailing: BTreeSet::new(),
+            last_match_id: 0,
         }
     }
 
@@ -72,16 +80,66 @@ impl SymbolState {
         });
     }
 
+    /// Moves the told quote, as if everybody had moved with it.
+    pub(super) fn move_quote(&mut self, share: Ratio, time: Timestamp) {
+        let tick = self.instrument.tick_size;
+        let moved = self.told.and_then(|told| {
+            let bid = told.bid.moved_by(share)?.floor_to(tick)?;
+            let ask = told.ask.moved_by(share)?.ceil_to(tick)?;
+            Some(Told { bid, ask, time, ..told })
+        });
+        self.told = moved;
+    }
+
     /// Whether a trade at `price` could fill or trigger anything.
     pub(super) fn is_touched_by(&self, price: Price) -> bool {
         self.bids.last().is_some_and(|(at, ..)| *at >= price)
             || self.asks.first().is_some_and(|(at, ..)| *at <= price)
             || self.above.first().is_some_and(|(at, ..)| *at <= price)
             || self.below.last().is_some_and(|(at, ..)| *at >= price)
+            || !self.trailing.is_empty()
     }
 
-    /// The set in which an open order waits: the book where it works, else the triggers.
-    pub(super) fn waiting_mut(&mut self, order: &OrderView) -> Option<(&mut Waiting, Price)> {
+    /// Lets an open order wait: on the book where it works, else for its trigger.
+    pub(super) fn add(&mut self, order: &OrderView) {
+        let key = (order.order_id, order.account.clone());
+        if order.trailing.is_some() && !order.working {
+            self.trailing.insert(key);
+        } else if let Some((waiting, price)) = self.waiting_mut(order) {
+            waiting.insert((price, key.0, key.1));
+        }
+    }
+
+    /// The reverse of [`SymbolState::add`]; whether the order did wait.
+    pub(super) fn remove(&mut self, order: &OrderView) -> bool {
+        let key = (order.order_id, order.account.clone());
+        if order.trailing.is_some() && !order.working {
+            return self.trailing.remove(&key);
+        }
+        self.waiting_mut(order).is_some_and(|(waiting, price)| waiting.remove(&(price, key.0, key.1)))
+    }
+
+    /// The resting order of the account that an order of it with this side and bound would meet first.
+    pub(super) fn first_own_maker(
+        &self,
+        account: &AccountId,
+        taker: Side,
+        bound: Price,
+    ) -> Option<(Price, ExchangeOrderId)> {
+        match taker {
+            Side::Buy => {
+                let reached = self.asks.iter().take_while(|(price, ..)| *price <= bound);
+                reached.filter(|(.., owner)| owner == account).map(|(price, id, _)| (*price, *id)).next()
+            }
+            Side::Sell => {
+                let reached = self.bids.iter().rev().take_while(|(price, ..)| *price >= bound);
+                let own = reached.filter(|(.., owner)| owner == account).map(|(price, id, _)| (*price, *id));
+                own.min_by_key(|(price, id)| (std::cmp::Reverse(*price), *id))
+            }
+        }
+    }
+
+    fn waiting_mut(&mut self, order: &OrderView) -> Option<(&mut Waiting, Price)> {
         if order.working {
             let price = order.price?;
             return Some((if order.side == Side::Buy { &mut self.bids } else { &mut self.asks }, price));

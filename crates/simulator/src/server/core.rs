@@ -19,7 +19,7 @@ use super::tape::Tape;
 use super::{ServerConfig, ServerError, wire};
 use crate::faults::Faults;
 use crate::market::Market;
-use crate::model::{AccountId, ExecutionKind, Model, ModelEvent};
+use crate::model::{AccountId, Model};
 
 /// Events released under one hold of the lock, so that requests come between.
 const PUMP_MAX: usize = 20_000;
@@ -51,7 +51,7 @@ pub(super) struct Core {
     durable: Option<Durable>,
     position: Position,
     pub(super) crashes: Vec<SavedCrash>,
-    execution_id: u64,
+    pub(super) execution_id: u64,
     generated: u64,
     pub(super) is_dirty: bool,
 }
@@ -269,33 +269,6 @@ impl Core {
                     hub.publish(name, &wire::kline_event(candle, true, tape.last_trade_id(), now));
                 }
             }
-        }
-    }
-
-    /// Puts what happened to accounts into the outbox; it leaves with the next commit.
-    pub(super) fn tell(&mut self, events: &[ModelEvent], cancel_id: Option<&str>) {
-        self.is_dirty |= !events.is_empty();
-        for event in events {
-            let frame = match event {
-                ModelEvent::Order { order, execution, .. } => {
-                    self.execution_id += 1;
-                    let cancel_id = cancel_id.filter(|_| *execution == ExecutionKind::Canceled);
-                    wire::execution_report(order, *execution, None, cancel_id, self.execution_id)
-                }
-                ModelEvent::Fill { fill, order, .. } => {
-                    self.execution_id += 1;
-                    self.count_fill(order, fill);
-                    wire::execution_report(order, ExecutionKind::Trade, Some(fill), None, self.execution_id)
-                }
-                ModelEvent::Balances { account, assets } => {
-                    let now = self.clock.now(self.wall.elapsed());
-                    let balances = self.model.balances(account);
-                    let shown =
-                        assets.iter().map(|asset| (asset.as_str(), balances.get(asset).copied().unwrap_or_default()));
-                    wire::account_position(shown, now)
-                }
-            };
-            self.hub.publish_user(event.account(), &frame);
         }
     }
 

@@ -2,13 +2,13 @@
 //!
 //! It must never touch a balance but through the model.
 
-use domain::{ExchangeOrderId, Instrument, OrderType, Symbol, Timestamp, TradeId};
+use domain::{Instrument, Symbol};
 use serde_json::{Value, json};
 
 use super::core::Core;
 use super::params::Params;
-use super::wire;
-use crate::model::{AccountId, ModelEvent, OrderRef, OrderView, Refusal};
+use super::{account_reads, order_lists, trading, wire, wire_symbol};
+use crate::model::{AccountId, Refusal};
 
 /// How an endpoint is called and what it costs.
 pub(super) struct Endpoint {
@@ -52,15 +52,31 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET" "aggTrades", "trades.aggregate", Access::Public(agg_trades), |_| 4),
     endpoint!("GET" "ticker/bookTicker", "ticker.book", Access::Public(ticker_book), ticker_weight),
     endpoint!("GET" "ticker/price", "ticker.price", Access::Public(ticker_price), ticker_weight),
-    endpoint!("GET" "account", "account.status", Access::Signed(account), |_| 20),
-    endpoint!("POST" "order", "order.place", Access::Signed(place), |_| 1, true),
-    endpoint!("POST" "order/test", "order.test", Access::Signed(test), |_| 1),
-    endpoint!("GET" "order", "order.status", Access::Signed(order), |_| 4),
-    endpoint!("DELETE" "order", "order.cancel", Access::Signed(cancel), |_| 1, true),
-    endpoint!("GET" "openOrders", "openOrders.status", Access::Signed(open_orders), open_orders_weight),
-    endpoint!("DELETE" "openOrders", "openOrders.cancelAll", Access::Signed(cancel_all), |_| 1, true),
-    endpoint!("GET" "allOrders", "allOrders", Access::Signed(all_orders), |_| 20),
-    endpoint!("GET" "myTrades", "myTrades", Access::Signed(my_trades), my_trades_weight),
+    endpoint!("GET" "account", "account.status", Access::Signed(account_reads::account), |_| 20),
+    endpoint!("GET" "account/commission", "account.commission", Access::Signed(account_reads::commission), |_| 20),
+    endpoint!("GET" "rateLimit/order", "account.rateLimits.orders", Access::Signed(account_reads::order_limits_used), |_| 40),
+    endpoint!("GET" "myFilters", "myFilters", Access::Signed(account_reads::my_filters), |_| 40),
+    endpoint!("POST" "order", "order.place", Access::Signed(trading::place), |_| 1, true),
+    endpoint!("POST" "order/test", "order.test", Access::Signed(trading::test), test_weight),
+    endpoint!("GET" "order", "order.status", Access::Signed(account_reads::order), |_| 4),
+    endpoint!("DELETE" "order", "order.cancel", Access::Signed(trading::cancel), |_| 1, true),
+    endpoint!("POST" "order/cancelReplace", "order.cancelReplace", Access::Signed(trading::cancel_replace), |_| 1, true),
+    endpoint!("PUT" "order/amend/keepPriority", "order.amend.keepPriority", Access::Signed(trading::amend), |_| 4),
+    endpoint!("GET" "openOrders", "openOrders.status", Access::Signed(account_reads::open_orders), open_orders_weight),
+    endpoint!("DELETE" "openOrders", "openOrders.cancelAll", Access::Signed(trading::cancel_all), |_| 1, true),
+    endpoint!("POST" "orderList/oco", "orderList.place.oco", Access::Signed(order_lists::oco), |_| 1, true),
+    endpoint!("POST" "order/oco", "orderList.place", Access::Signed(order_lists::old_oco), |_| 1, true),
+    endpoint!("POST" "orderList/oto", "orderList.place.oto", Access::Signed(order_lists::oto), |_| 1, true),
+    endpoint!("POST" "orderList/otoco", "orderList.place.otoco", Access::Signed(order_lists::otoco), |_| 1, true),
+    endpoint!("POST" "orderList/opo", "orderList.place.opo", Access::Signed(order_lists::opo), |_| 1, true),
+    endpoint!("POST" "orderList/opoco", "orderList.place.opoco", Access::Signed(order_lists::opoco), |_| 1, true),
+    endpoint!("DELETE" "orderList", "orderList.cancel", Access::Signed(order_lists::cancel), |_| 1, true),
+    endpoint!("GET" "orderList", "orderList.status", Access::Signed(order_lists::one), |_| 4),
+    endpoint!("GET" "openOrderList", "openOrderLists.status", Access::Signed(order_lists::open), |_| 6),
+    endpoint!("GET" "allOrderList", "allOrderLists", Access::Signed(order_lists::all), |_| 20),
+    endpoint!("GET" "allOrders", "allOrders", Access::Signed(account_reads::all_orders), |_| 20),
+    endpoint!("GET" "myTrades", "myTrades", Access::Signed(account_reads::my_trades), my_trades_weight),
+    endpoint!("GET" "myPreventedMatches", "myPreventedMatches", Access::Signed(account_reads::prevented), prevented_weight),
 ];
 
 fn ticker_weight(params: &Params) -> u32 {
@@ -71,6 +87,14 @@ fn open_orders_weight(params: &Params) -> u32 {
     if params.get("symbol").is_some() { 6 } else { 80 }
 }
 
+fn test_weight(params: &Params) -> u32 {
+    if params.get("computeCommissionRates") == Some("true") { 20 } else { 1 }
+}
+
+fn prevented_weight(params: &Params) -> u32 {
+    if params.get("preventedMatchId").is_some() { 2 } else { 20 }
+}
+
 fn my_trades_weight(params: &Params) -> u32 {
     if params.get("orderId").is_some() { 5 } else { 20 }
 }
@@ -79,17 +103,19 @@ fn time(core: &mut Core, _: &Params) -> Result<Value, Refusal> {
     Ok(json!({"serverTime": core.shown_now()}))
 }
 
-fn instrument(core: &Core, symbol: &Symbol) -> Result<Instrument, Refusal> {
+pub(super) fn instrument(core: &Core, symbol: &Symbol) -> Result<Instrument, Refusal> {
     core.model.instrument(symbol).cloned().ok_or_else(|| Refusal::invalid_symbol(symbol))
 }
 
 fn exchange_info(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
     let symbols: Vec<Value> = match params.symbols()? {
         Some(symbols) => {
-            let infos = symbols.iter().map(|symbol| Ok(wire::symbol_info(&instrument(core, symbol)?)));
+            let infos = symbols
+                .iter()
+                .map(|symbol| Ok(wire_symbol::symbol_info(&instrument(core, symbol)?, core.model.settings())));
             infos.collect::<Result<_, Refusal>>()?
         }
-        None => core.model.instruments().map(wire::symbol_info).collect(),
+        None => core.model.instruments().map(|one| wire_symbol::symbol_info(one, core.model.settings())).collect(),
     };
     Ok(json!({
         "timezone": "UTC",
@@ -141,106 +167,13 @@ fn ticker_price(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
     })
 }
 
-fn account(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let omit_zero = params.get("omitZeroBalances") == Some("true");
-    let balances = core.model.balances(account).iter();
-    let balances: Vec<Value> = balances
-        .filter(|(_, it)| !(omit_zero && it.free.is_zero() && it.locked.is_zero()))
-        .map(|(asset, it)| {
-            json!({"asset": asset.as_str(), "free": wire::fixed(it.free.value()), "locked": wire::fixed(it.locked.value())})
-        })
-        .collect();
-    let settings = core.model.settings();
-    let (maker, taker) = (wire::fixed(settings.maker_fee.value()), wire::fixed(settings.taker_fee.value()));
-    let zero = wire::fixed(domain::Decimal::ZERO);
-    Ok(json!({
-        "makerCommission": 0, "takerCommission": 0, "buyerCommission": 0, "sellerCommission": 0,
-        "commissionRates": {"maker": maker, "taker": taker, "buyer": zero, "seller": zero},
-        "canTrade": true, "canWithdraw": false, "canDeposit": true, "brokered": false,
-        "requireSelfTradePrevention": false, "preventSor": false,
-        "updateTime": core.now(), "accountType": "SPOT", "balances": balances, "permissions": ["SPOT"], "uid": 1,
-    }))
-}
-
-fn place(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let generated = core.generate_id();
-    let order = params.new_order(|| generated)?;
-    let default = if matches!(order.order_type, OrderType::Limit | OrderType::Market) { "FULL" } else { "ACK" };
-    let kind = params.get("newOrderRespType").unwrap_or(default).to_owned();
-    if !["ACK", "RESULT", "FULL"].contains(&kind.as_str()) {
-        return Err(Refusal::new(-1130, "Data sent for parameter 'newOrderRespType' is not valid."));
-    }
-    let now = Timestamp::from_millis(core.now());
-    let mut events = Vec::new();
-    let view = core.model.place(account, &order, now, &mut events)?;
-    core.tell(&events, None);
-    let fills: Vec<_> = events
-        .into_iter()
-        .filter_map(|event| match event {
-            ModelEvent::Fill { fill, .. } => Some(fill),
-            ModelEvent::Order { .. } | ModelEvent::Balances { .. } => None,
-        })
-        .collect();
-    Ok(match kind.as_str() {
-        "ACK" => wire::order_ack(&view),
-        "RESULT" => wire::order_result(&view, None),
-        _ => wire::order_result(&view, Some(&fills)),
-    })
-}
-
-fn test(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let generated = core.generate_id();
-    let order = params.new_order(|| generated)?;
-    core.model.test(account, &order).map(|()| json!({}))
-}
-
-/// The order that is meant; where both ids are given they must agree.
-fn meant(core: &Core, account: &AccountId, params: &Params) -> Result<(Symbol, OrderRef), Refusal> {
-    let (symbol, order) = (params.symbol()?, params.order_ref()?);
-    if let (OrderRef::Exchange(_), Some(client)) = (&order, params.client_id("origClientOrderId")?)
-        && core.model.order(account, &symbol, &order).is_ok_and(|found| found.client_order_id != client)
-    {
-        return Err(Refusal::new(-2039, "Client order ID is not correct for this order ID."));
-    }
-    Ok((symbol, order))
-}
-
-fn order(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, order) = meant(core, account, params)?;
-    core.model.order(account, &symbol, &order).map(|view| wire::order_query(&view))
-}
-
-fn cancel(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, order) = meant(core, account, params)?;
-    let generated = core.generate_id();
-    let cancel_id = params.client_id("newClientOrderId")?.unwrap_or(generated);
-    let now = Timestamp::from_millis(core.now());
-    let mut events = Vec::new();
-    let view = core.model.cancel(account, &symbol, &order, now, &mut events)?;
-    core.tell(&events, Some(cancel_id.as_str()));
-    Ok(wire::order_canceled(&view, cancel_id.as_str()))
-}
-
-fn cancel_all(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let symbol = params.symbol()?;
-    let now = Timestamp::from_millis(core.now());
-    let mut events = Vec::new();
-    let views = core.model.cancel_all(account, &symbol, now, &mut events)?;
-    let cancel_id = core.generate_id();
-    core.tell(&events, Some(cancel_id.as_str()));
-    Ok(views.iter().map(|view| wire::order_canceled(view, cancel_id.as_str())).collect())
-}
-
-fn open_orders(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let symbol = params.symbol_if_any()?;
-    if let Some(symbol) = &symbol {
-        instrument(core, symbol)?;
-    }
-    Ok(core.model.open_orders(account, symbol.as_ref()).iter().map(wire::order_query).collect())
-}
-
 /// The part of `all` that lies in the asked time: from the start on the oldest, else the newest.
-fn in_time<T>(params: &Params, all: Vec<T>, limit: usize, time: impl Fn(&T) -> i64) -> Result<Vec<T>, Refusal> {
+pub(super) fn in_time<T>(
+    params: &Params,
+    all: Vec<T>,
+    limit: usize,
+    time: impl Fn(&T) -> i64,
+) -> Result<Vec<T>, Refusal> {
     let (start, end) = (params.integer("startTime")?, params.integer("endTime")?);
     if start.zip(end).is_some_and(|(start, end)| end.saturating_sub(start) > 86_400_000) {
         return Err(Refusal::new(-1127, "More than 24 hours between startTime and endTime."));
@@ -252,31 +185,4 @@ fn in_time<T>(params: &Params, all: Vec<T>, limit: usize, time: impl Fn(&T) -> i
     }
     found.truncate(limit);
     Ok(found)
-}
-
-fn all_orders(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, limit) = (params.symbol()?, params.limit(500, 1000)?);
-    instrument(core, &symbol)?;
-    let from = params.id("orderId")?.map(ExchangeOrderId);
-    let views = match from {
-        Some(from) => core.model.orders_from(account, &symbol, Some(from), limit),
-        None => {
-            let all = core.model.orders_from(account, &symbol, None, usize::MAX);
-            in_time(params, all, limit, |view: &OrderView| view.created.as_millis())?
-        }
-    };
-    Ok(views.iter().map(wire::order_query).collect())
-}
-
-fn my_trades(core: &mut Core, account: &AccountId, params: &Params) -> Result<Value, Refusal> {
-    let (symbol, limit) = (params.symbol()?, params.limit(500, 1000)?);
-    instrument(core, &symbol)?;
-    let (from, of_order) = (params.id("fromId")?.map(TradeId), params.id("orderId")?);
-    let mut trades = core.model.trades(account, &symbol, from, usize::MAX);
-    trades.retain(|trade| of_order.is_none_or(|id| trade.exchange_order_id.0 == id));
-    let found = match from {
-        Some(_) => trades.into_iter().take(limit).collect(),
-        None => in_time(params, trades, limit, |trade| trade.time.as_millis())?,
-    };
-    Ok(found.iter().map(wire::my_trade).collect())
 }

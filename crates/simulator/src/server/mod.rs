@@ -8,6 +8,7 @@
 //! Order of things in one answer: what is due by the clock is released first, then the request acts, then the state is
 //! written, then events and answer leave.
 
+mod account_reads;
 mod admin;
 mod auth;
 mod book;
@@ -25,6 +26,8 @@ mod keys;
 mod klines;
 mod limits;
 mod micros;
+mod order_lists;
+mod order_params;
 mod pace;
 mod params;
 mod quotes;
@@ -36,7 +39,12 @@ mod state;
 mod steer;
 mod streams;
 mod tape;
+mod tell;
+mod trading;
 mod wire;
+mod wire_lists;
+mod wire_orders;
+mod wire_symbol;
 mod ws_api;
 
 use std::net::{SocketAddr, TcpListener};

@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use actix_web::web::Query;
-use domain::{
-    ClientOrderId, Decimal, ExchangeOrderId, Notional, OrderType, Price, Quantity, Side, Symbol, TimeInForce,
-};
+use domain::{ClientOrderId, Decimal, ExchangeOrderId, OrderType, Price, Side, Symbol, TimeInForce};
 use serde_json::Value;
 
-use crate::model::{NewOrder, OrderRef, Refusal};
+use crate::model::{CancelRestriction, OrderRef, Refusal, StpMode};
 
 /// Decimals that base and quote amounts may have.
 const PRECISION_MAX: u32 = 8;
@@ -47,7 +45,6 @@ impl Params {
         Self(object.iter().map(|(name, value)| (name.clone(), text(value))).collect())
     }
 
-    #[cfg(test)]
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.into(), value.into());
     }
@@ -101,7 +98,7 @@ impl Params {
         symbols.collect::<Result<_, _>>().map(Some)
     }
 
-    fn decimal(&self, name: &str) -> Result<Option<Decimal>, Refusal> {
+    pub(super) fn decimal(&self, name: &str) -> Result<Option<Decimal>, Refusal> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let illegal = || Refusal::illegal(name, r"^([0-9]{1,20})(\.[0-9]{1,20})?$");
         if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -114,7 +111,7 @@ impl Params {
         Ok(Some(value))
     }
 
-    fn price(&self, name: &str) -> Result<Option<Price>, Refusal> {
+    pub(super) fn price(&self, name: &str) -> Result<Option<Price>, Refusal> {
         let invalid = |_| Refusal::new(-1013, format!("Invalid {name}."));
         self.decimal(name)?.map(|value| Price::new(value).map_err(invalid)).transpose()
     }
@@ -137,44 +134,10 @@ impl Params {
             )),
         }
     }
-
-    /// The order that is asked for; `generated` is its client id if it has none.
-    pub(super) fn new_order(&self, generated: impl FnOnce() -> ClientOrderId) -> Result<NewOrder, Refusal> {
-        let symbol = self.symbol()?;
-        let side: Side = word(self.need("side")?).ok_or_else(|| Refusal::new(-1117, "Invalid side."))?;
-        let order_type: OrderType =
-            word(self.need("type")?).ok_or_else(|| Refusal::new(-1116, "Invalid orderType."))?;
-        let time_in_force: Option<TimeInForce> = match self.get("timeInForce") {
-            Some(text) => Some(word(text).ok_or_else(|| Refusal::new(-1115, "Invalid timeInForce."))?),
-            None => None,
-        };
-        let has_time = matches!(order_type, OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit);
-        let misplaced = [
-            ("timeInForce", time_in_force.is_some() && !has_time),
-            ("price", self.get("price").is_some() && !order_type.has_limit()),
-            ("stopPrice", self.get("stopPrice").is_some() && !order_type.has_trigger()),
-        ];
-        if let Some((name, _)) = misplaced.iter().find(|(_, is_misplaced)| *is_misplaced) {
-            return Err(Refusal::not_required(name));
-        }
-        let quantity =
-            self.decimal("quantity")?.map(|value| Quantity::new(value).map_err(|_| Refusal::filter("LOT_SIZE")));
-        Ok(NewOrder {
-            client_order_id: self.client_id("newClientOrderId")?.unwrap_or_else(generated),
-            symbol,
-            side,
-            order_type,
-            quantity: quantity.transpose()?,
-            quote_quantity: self.decimal("quoteOrderQty")?.map(|value| Notional::new(value).unwrap_or_default()),
-            price: self.price("price")?,
-            stop_price: self.price("stopPrice")?,
-            time_in_force,
-        })
-    }
 }
 
 /// The wire's words of the closed sets of the vocabulary.
-trait Word: Sized + Copy + 'static {
+pub(super) trait Word: Sized + Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -198,11 +161,26 @@ impl Word for OrderType {
     ];
 }
 
-fn word<W: Word>(text: &str) -> Option<W> {
+impl Word for StpMode {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("NONE", Self::None),
+        ("EXPIRE_MAKER", Self::ExpireMaker),
+        ("EXPIRE_TAKER", Self::ExpireTaker),
+        ("EXPIRE_BOTH", Self::ExpireBoth),
+        ("DECREMENT", Self::Decrement),
+    ];
+}
+
+impl Word for CancelRestriction {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ONLY_NEW", Self::OnlyNew), ("ONLY_PARTIALLY_FILLED", Self::OnlyPartiallyFilled)];
+}
+
+pub(super) fn word<W: Word>(text: &str) -> Option<W> {
     W::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
 }
 
-fn text_of<W: Word + PartialEq>(value: W) -> &'static str {
+pub(super) fn text_of<W: Word + PartialEq>(value: W) -> &'static str {
     W::WORDS.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| *word)
 }
 
@@ -256,7 +234,9 @@ mod tests {
             for (name, value) in &values {
                 params.set(NAMES[*name], value);
             }
-            let _ = params.new_order(|| ClientOrderId::new("x").unwrap());
+            let mut id = || ClientOrderId::new("x").unwrap();
+            let _ = params.new_order(&mut id);
+            let _ = (params.oco(&mut id).is_ok(), params.otoco(&mut id, false).is_ok(), params.old_oco().is_ok());
             let _ = (params.order_ref(), params.limit(5, 10), params.symbols());
         }
 

@@ -84,13 +84,18 @@ pub(super) fn status_of(refusal: &Refusal) -> u16 {
     match refusal.code {
         -2014 | -2015 => 401,
         -1003 | -1015 => 429,
+        -2021 => 409,
         _ => 400,
     }
 }
 
 /// The exchange's error object.
 pub(super) fn error_body(refusal: &Refusal) -> Value {
-    json!({"code": refusal.code, "msg": refusal.message})
+    let mut body = json!({"code": refusal.code, "msg": refusal.message});
+    if let Some(data) = &refusal.data {
+        body["data"] = json!(data);
+    }
+    body
 }
 
 impl Answer {
@@ -191,10 +196,6 @@ pub(super) fn finish(core: &mut Core, address: IpAddr, outcome: Outcome, account
             (excess.status, json!({"code": excess.code, "msg": excess.message}))
         }
     };
-    // Both halves of a replacement are in the body of its refusal.
-    if body["code"] == -2021 {
-        status = 409;
-    }
     if let Err(error) = core.commit() {
         tracing::error!(%error, "the answer is withheld: its state is not written");
         let refusal = Refusal::new(-1000, "An unknown error occurred while processing the request.");
