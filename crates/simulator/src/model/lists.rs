@@ -3,7 +3,7 @@
 //! It must never let both orders of a pair trade, nor place a pending order before its working one is filled in full.
 
 use domain::{
-    ClientOrderId, ExchangeOrderId, ExchangeOrderStatus, Notional, OrderType, Quantity, Side, Symbol, Timestamp,
+    ClientOrderId, ExchangeOrderId, ExchangeOrderStatus, Notional, OrderType, Price, Quantity, Side, Symbol, Timestamp,
 };
 
 use super::account::{amount, needed};
@@ -13,6 +13,7 @@ use super::list::{Contingency, ListLeg, ListOutcome, ListRef, ListShape, ListSta
 use super::matching::Ending;
 use super::order::{ExpiryReason, NewOrder, OrderListId, OrderRef, OrderView, pending_new};
 use super::pairs::{CheckedList, check_relation};
+use super::symbol::triggers_above;
 use super::types::{AccountId, ExecutionKind, ModelEvent};
 use super::{Model, Refusal};
 
@@ -327,15 +328,22 @@ impl Model {
             let is_paid_now = is_market && view.side == Side::Buy;
             need = need.max(if is_paid_now { amount(taken) } else { needed(view, &state.instrument).1 });
         }
-        let reference = |view: &OrderView| if view.order_type.has_trigger() { view.stop_price } else { view.price };
         if let [one, other] = views {
-            let (one, other) = (reference(one), reference(other));
-            let is_first_above = one.zip(other).is_none_or(|(one, other)| one > other);
-            let (above, below) = if is_first_above { (one, other) } else { (other, one) };
-            if check_relation(state, above, below).is_err() {
+            let (above, below) = if is_above(one) { (one, other) } else { (other, one) };
+            if check_relation(state, reference(above), reference(below)).is_err() {
                 return false;
             }
         }
         need <= owner.free(&needed(first, &state.instrument).0)
     }
+}
+
+/// Whether an order of a pair is the one above the market.
+fn is_above(view: &OrderView) -> bool {
+    if view.order_type.has_trigger() { triggers_above(view.order_type, view.side) } else { view.side == Side::Sell }
+}
+
+/// The price by which it is there; a trigger that only follows has none.
+fn reference(view: &OrderView) -> Option<Price> {
+    if view.order_type.has_trigger() { view.stop_price } else { view.price }
 }
