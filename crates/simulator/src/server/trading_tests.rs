@@ -7,18 +7,19 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
 use super::core::Core;
-use super::endpoints::{Access, ENDPOINTS};
-use super::hub::Frame;
+use super::endpoints::Access;
+use super::hub::{Parcel, Wishes};
 use super::params::Params;
+use super::routes;
 use super::shared::{error_body, status_of};
-use super::{AccountConfig, KeyMaterial, Pace, ServerConfig};
+use super::{AccountConfig, KeyConfig, KeyMaterial, Pace, ServerConfig};
 use crate::market::{Market, SeededOptions};
 use crate::model::{AccountId, ModelSettings, Refusal};
 
 /// A server's state with one account that listens, asked without HTTP.
 struct Desk {
     core: Core,
-    frames: Receiver<Frame>,
+    frames: Receiver<Parcel>,
 }
 
 fn account() -> AccountId {
@@ -36,34 +37,27 @@ impl Desk {
         let options = SeededOptions::new(1, symbols, Timestamp::from_millis(1_699_999_200_000));
         let deposits = [("USDT", "100000"), ("BTC", "1")];
         let deposits = deposits.map(|(asset, amount)| (Asset::new(asset).unwrap(), amount.parse().unwrap()));
+        let key = KeyConfig::new("key", KeyMaterial::Hmac("secret".into()));
+        let market = Market::seeded(SeededOptions { history_minutes: 100, ..options });
         let config = ServerConfig {
-            bind: "127.0.0.1:0".parse().unwrap(),
-            market: Market::seeded(SeededOptions { history_minutes: 100, ..options }),
-            market_name: "seeded 1".into(),
-            settings: ModelSettings::default(),
             pace: Pace::Stepped,
-            accounts: vec![AccountConfig {
-                id: "desk".into(),
-                api_key: "key".into(),
-                secret: KeyMaterial::Hmac("secret".into()),
-                deposits: deposits.to_vec(),
-            }],
-            state_path: None,
-            weight_limit: 6000,
+            accounts: vec![AccountConfig::new("desk", key).with_deposits(deposits.to_vec())],
+            ..ServerConfig::new(market, "seeded 1")
         };
         let mut core = Core::new(config).unwrap();
-        let (id, frames) = core.hub.connect(false);
-        core.hub.subscribe_user(id, &account()).unwrap();
+        let (id, frames) = core.hub.connect(Wishes { is_api: true, ..Wishes::default() });
+        core.hub.subscribe_user(id, &account(), "key", false).unwrap();
         core.release(i64::MAX, 4);
-        core.hub.flush();
+        core.commit().unwrap();
         Self { core, frames }
     }
 
     fn ask(&mut self, method: &str, params: Value) -> Result<Value, Refusal> {
-        let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.method == method).expect("a known method");
+        let endpoint = routes::by_method(method).expect("a known method");
         let params = Params::from_json(&params);
         match endpoint.access {
-            Access::Public(answer) => answer(&mut self.core, &params),
+            Access::Public(answer) | Access::Keyed(answer) => answer(&mut self.core, &params),
+            Access::OfKey(answer) => answer(&mut self.core, "key", &params),
             Access::Signed(answer) => answer(&mut self.core, &account(), &params),
         }
     }
@@ -78,10 +72,10 @@ impl Desk {
 
     /// The events of the account since the last time.
     fn events(&mut self) -> Vec<Value> {
-        self.core.hub.flush();
+        self.core.commit().unwrap();
         let mut events = Vec::new();
-        while let Ok(frame) = self.frames.try_recv() {
-            let frame: Value = serde_json::from_str(&frame).unwrap();
+        while let Ok(parcel) = self.frames.try_recv() {
+            let frame: Value = serde_json::from_str(&parcel.frame).unwrap();
             events.push(frame["event"].clone());
         }
         events
@@ -136,16 +130,16 @@ fn names(value: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_request_has_its_twin() {
-    let methods: BTreeSet<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.method).collect();
     for method in
-        "ping time exchangeInfo depth klines trades.aggregate ticker.price ticker.book order.place order.test \
+        "ping time exchangeInfo depth klines uiKlines trades.recent trades.historical trades.aggregate avgPrice \
+         ticker.24hr ticker.price ticker.book order.place order.test \
          order.cancel order.cancelReplace order.amend.keepPriority order.status openOrders.status openOrders.cancelAll \
          allOrders orderList.place orderList.place.oco orderList.place.oto orderList.place.otoco orderList.place.opo \
          orderList.place.opoco orderList.cancel orderList.status openOrderLists.status allOrderLists account.status \
          account.commission account.rateLimits.orders myTrades myFilters myPreventedMatches"
             .split_whitespace()
     {
-        assert!(methods.contains(method), "{method}");
+        assert!(routes::by_method(method).is_some(), "{method}");
     }
 }
 
