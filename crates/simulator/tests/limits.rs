@@ -102,8 +102,11 @@ fn a_list_counts_its_orders() {
         let placed = client.signed("POST", "orderList/oco", pair).await;
         assert_eq!((placed.status, placed.headers["x-mbx-order-count-10s"].as_str()), (200, "2"), "{}", placed.body);
         assert_eq!(client.signed("POST", "orderList/oco", pair).await.body["code"], -1015);
+        let nothing =
+            "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.1&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=99";
+        assert_eq!(client.signed("POST", "order/cancelReplace", nothing).await.body["code"], -2022);
         let counts = client.signed("GET", "rateLimit/order", "").await.body;
-        assert_eq!((&counts[0]["limit"], &counts[0]["count"], &counts[1]["count"]), (&json!(3), &json!(2), &json!(2)));
+        assert_eq!((&counts[0]["limit"], &counts[0]["count"], &counts[1]["count"]), (&json!(3), &json!(3), &json!(3)));
     });
 }
 

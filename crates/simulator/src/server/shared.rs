@@ -244,7 +244,9 @@ fn run(
                 core.meter.placed(&account, count, now);
             }
             let answer = answer(core, &account, params);
-            if count > 0 && answer.is_err() {
+            // A replacement counts also where the cancel failed and nothing was placed.
+            let is_uncounted = answer.as_ref().is_err_and(|refusal| ![-2021, -2022].contains(&refusal.code));
+            if count > 0 && is_uncounted {
                 core.meter.take_back(&account, count, now);
             }
             Ok(answer?)
