@@ -281,6 +281,78 @@ fn the_exchange_itself_changes_by_a_script() {
 }
 
 #[test]
+fn orders_and_rules_change_by_faults() {
+    let server = stepped();
+    run(async {
+        let client = Client::new(&server);
+        client.step(json!({"events": 4})).await;
+        let open = async || client.signed("GET", "openOrders", "").await.body.as_array().unwrap().len();
+        let balance = async |asset: &str| {
+            let account = client.signed("GET", "account", "").await.body;
+            let balances = account["balances"].as_array().unwrap().clone();
+            balances.into_iter().find(|balance| balance["asset"] == asset).unwrap()
+        };
+        assert_eq!(client.signed("POST", "order", ORDER).await.status, 200);
+        assert_eq!((open().await, &balance("USDT").await["locked"]), (1, &json!("5000.00000000")));
+        client.fault(json!({"kind": "orders_lost"})).await;
+        assert_eq!((open().await, &balance("USDT").await["locked"]), (0, &json!("0.00000000")));
+        assert_eq!(client.signed("GET", "order", "symbol=BTCUSDT&orderId=1").await.body["code"], -2013);
+
+        let trade =
+            json!({"kind": "manual_trade", "account": "hmac", "symbol": "BTCUSDT", "side": "SELL", "quantity": "0.4"});
+        client.fault(trade).await;
+        assert_eq!(balance("BTC").await["free"], "0.60000000");
+        let all = client.signed("GET", "allOrders", "symbol=BTCUSDT").await.body;
+        assert!(all[0]["clientOrderId"].as_str().unwrap().starts_with("web_"), "{all}");
+
+        let rules = json!({"kind": "filter_change", "symbol": "BTCUSDT", "step_size": "0.1", "notional_min": 50});
+        client.fault(rules).await;
+        let info = client.get("/api/v3/exchangeInfo?symbol=BTCUSDT").await;
+        let filters = info["symbols"][0]["filters"].as_array().unwrap().clone();
+        let filter = |name: &str| filters.iter().find(|filter| filter["filterType"] == name).unwrap().clone();
+        assert_eq!(filter("LOT_SIZE")["stepSize"], "0.10000000");
+        assert_eq!(filter("NOTIONAL")["minNotional"], "50.00000000");
+        let odd = ORDER.replace("quantity=0.1", "quantity=0.15");
+        assert_eq!(client.signed("POST", "order", &odd).await.body["code"], -1013);
+
+        assert_eq!(client.signed("POST", "order", ORDER).await.status, 200);
+        let time = client.time().await;
+        let mut user = client.connect("/ws-api/v3").await;
+        let params = signed_params(json!({}), "key-hmac", time);
+        user.ask(&json!({"id": 1, "method": "userDataStream.subscribe.signature", "params": params})).await;
+        client.fault(json!({"kind": "delisting", "symbol": "BTCUSDT", "notice_ms": 0})).await;
+        let event = user.next().await.unwrap()["event"].clone();
+        assert_eq!((&event["x"], &event["eR"]), (&json!("EXPIRED"), &json!("EXCHANGE_CANCELED")));
+        assert_eq!(open().await, 0);
+        let unknown = json!({"kind": "transfer", "account": "nobody", "asset": "USDT", "amount": 1});
+        client.fault(unknown).await;
+        let faults = client.get("/admin/faults").await["faults"].clone();
+        let errors: Vec<&Value> = faults.as_array().unwrap().iter().map(|fault| &fault["error"]).collect();
+        assert_eq!(errors[..4], [&Value::Null; 4]);
+        assert!(errors[4].as_str().unwrap().contains("-2015"), "{faults}");
+    });
+}
+
+#[test]
+fn a_resting_order_fills_slowly_and_in_parts() {
+    let server = stepped();
+    run(async {
+        let client = Client::new(&server);
+        client.step(json!({"events": 4})).await;
+        client.fault(json!({"kind": "slow_fills", "share": "0.25"})).await;
+        assert_eq!(client.signed("POST", "order", ORDER).await.status, 200);
+        client.fault(json!({"kind": "price_crash", "symbol": "BTCUSDT", "share": "-0.3"})).await;
+        client.step(json!({"until": START + 31_000})).await;
+        let order = client.signed("GET", "order", "symbol=BTCUSDT&orderId=1").await.body;
+        assert_eq!(order["status"], "PARTIALLY_FILLED", "{order}");
+        let trades = client.signed("GET", "myTrades", "symbol=BTCUSDT").await.body;
+        let parts: Vec<&Value> = trades.as_array().unwrap().iter().map(|trade| &trade["qty"]).collect();
+        assert!(parts.len() > 1 && parts.iter().all(|part| **part == "0.02500000"), "{parts:?}");
+        assert_eq!(client.send("DELETE", "/admin/faults", None, String::new()).await.status, 200);
+    });
+}
+
+#[test]
 fn requests_and_answers_are_slow_as_they_are_told() {
     let server = stepped();
     run(async {

@@ -92,6 +92,25 @@ fn orders_are_counted_until_they_fill_and_cost_no_weight() {
 }
 
 #[test]
+fn a_list_counts_its_orders() {
+    let server = start(limited(Limits { orders_10s_max: 3, ..Limits::default() })).unwrap();
+    run(async {
+        let client = Client::new(&server);
+        client.step(json!({"events": 4})).await;
+        let pair = "symbol=BTCUSDT&side=SELL&quantity=0.1&aboveType=LIMIT_MAKER&abovePrice=90000&belowType=STOP_LOSS&\
+                    belowStopPrice=30000";
+        let placed = client.signed("POST", "orderList/oco", pair).await;
+        assert_eq!((placed.status, placed.headers["x-mbx-order-count-10s"].as_str()), (200, "2"), "{}", placed.body);
+        assert_eq!(client.signed("POST", "orderList/oco", pair).await.body["code"], -1015);
+        let nothing =
+            "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.1&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=99";
+        assert_eq!(client.signed("POST", "order/cancelReplace", nothing).await.body["code"], -2022);
+        let counts = client.signed("GET", "rateLimit/order", "").await.body;
+        assert_eq!((&counts[0]["limit"], &counts[0]["count"], &counts[1]["count"]), (&json!(3), &json!(3), &json!(3)));
+    });
+}
+
+#[test]
 fn a_connection_has_its_limits() {
     let limits = Limits { messages_1s_max: 3, streams_max: 2, connections_max: 3, ..Limits::default() };
     let server = start(limited(limits)).unwrap();

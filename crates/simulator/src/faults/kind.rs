@@ -194,13 +194,8 @@ pub enum WorldFault {
         /// -0.3 is a fall by 30 %.
         share: Ratio,
     },
-    /// Open orders vanish, as after a restart of the exchange.
-    OrdersLost {
-        /// Of one symbol only.
-        symbol: Option<Symbol>,
-        /// Of one account only.
-        account: Option<String>,
-    },
+    /// All open orders of all accounts vanish and nobody is told, as after a restart of the exchange.
+    OrdersLost,
     /// Somebody trades by hand on the account.
     ManualTrade {
         /// Whose.

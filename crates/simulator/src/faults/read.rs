@@ -15,23 +15,13 @@ use super::kind::{Fault, FaultKind, Latency, Protocol, Target, Timing, WorldFaul
 pub type KindWords = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Keys that every fault may have.
-const COMMON: &[&str] = &[
-    "kind",
-    "name",
-    "probability",
-    "seed",
-    "at_ms",
-    "for_ms",
-    "every_ms",
-    "count",
-    "protocol",
-    "endpoint",
-    "method",
-    "symbol",
-    "stream",
-    "account",
-    "connection",
-];
+const COMMON: &[&str] = &["kind", "name", "probability", "seed", "at_ms", "for_ms", "every_ms", "count"];
+
+/// Keys of faults that are aimed at requests, frames or connections.
+const TARGETS: &[&str] = &["protocol", "endpoint", "method", "symbol", "stream", "account", "connection"];
+
+/// The first of the kinds that are aimed at nothing: they concern the whole exchange.
+const FIRST_UNTARGETED: &str = "clock_skew";
 
 const DELAY: &[&str] = &["distribution", "ms", "ms_min", "ms_max", "ms_median", "sigma"];
 
@@ -91,7 +81,9 @@ fn read(keys: &Reader<'_>, name: String) -> Result<Fault, String> {
     let kind = keys.text("kind").map_err(|_| format!("`kind` is missing; allowed are {}", all()))?;
     let words = KINDS.iter().find(|(known, ..)| *known == kind);
     let (_, needed, optional) = words.ok_or_else(|| format!("`kind` is {kind:?}; allowed are {}", all()))?;
-    let allowed: BTreeSet<&str> = [COMMON, needed, optional].into_iter().flatten().copied().collect();
+    let place = |name: &str| KINDS.iter().position(|(known, ..)| *known == name);
+    let targets = if place(&kind) < place(FIRST_UNTARGETED) { TARGETS } else { &[] };
+    let allowed: BTreeSet<&str> = [COMMON, targets, needed, optional].into_iter().flatten().copied().collect();
     if let Some(key) = keys.0.keys().find(|key| !allowed.contains(key.as_str())) {
         let list = allowed.into_iter().collect::<Vec<_>>().join(", ");
         return Err(format!("`{key}` does not go with kind {kind:?}; allowed are {list}"));
@@ -176,10 +168,7 @@ fn world(kind: &str, keys: &Reader<'_>) -> Result<WorldFault, String> {
             symbol: symbol()?,
             share: keys.parsed("share", "a number: -0.3 is a fall by 30 %")?,
         },
-        "orders_lost" => WorldFault::OrdersLost {
-            symbol: keys.parsed_if_any("symbol", "a symbol")?,
-            account: keys.text_if_any("account")?,
-        },
+        "orders_lost" => WorldFault::OrdersLost,
         "manual_trade" => WorldFault::ManualTrade {
             account: keys.text("account")?,
             symbol: symbol()?,

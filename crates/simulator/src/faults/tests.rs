@@ -40,6 +40,7 @@ fn a_bad_word_refuses_the_scenario_and_is_named() {
         ("[[fault]]\nkind = \"latency\"\ndistribution = \"x\"", &["constant, uniform, lognormal"]),
         ("[[fault]]\nkind = \"latency\"\ndistribution = \"constant\"\nms = 1\nsigma = 1", &["`sigma`", "it has ms"]),
         ("[[fault]]\nkind = \"symbol_status\"\nsymbol = \"A\"\nstatus = \"X\"", &["TRADING, HALT, BREAK, CANCEL_ONLY"]),
+        ("[[fault]]\nkind = \"orders_lost\"\nsymbol = \"BTCUSDT\"", &["`symbol` does not go with"]),
         ("seed = ", &["no TOML"]),
     ] {
         let error = parse(text).unwrap_err();

@@ -178,8 +178,12 @@ impl Account {
         }
     }
 
-    /// Forgets an order that has ended as if it had never been.
+    /// Forgets an order that has ended, with its list, as if they had never been.
     pub(super) fn drop_order(&mut self, symbol: &Symbol, id: ExchangeOrderId) {
+        let list = self.order_mut(symbol, id).and_then(|order| order.list_id);
+        if let Some(list) = list {
+            self.lists.remove(&list);
+        }
         self.finished.retain(|(of, other)| of != symbol || *other != id);
         if let Some(book) = self.books.get_mut(symbol) {
             book.forget(id);

@@ -34,6 +34,7 @@ mod matching;
 mod operator;
 mod order;
 mod pairs;
+mod pending;
 mod place;
 mod prevent;
 mod prints;

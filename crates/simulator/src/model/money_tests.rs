@@ -122,7 +122,8 @@ fn pair(number: usize, side: Side, quantity: i64, high: i64, low: i64, with_limi
         let quantity = Quantity::new(Decimal::new(quantity, 3)).unwrap();
         NewOrder {
             quantity: Some(quantity),
-            price: Some(cents(at)),
+            // A stop's limit is below the target's, so that either of a buying pair may need more.
+            price: Some(cents(if order_type == OrderType::StopLossLimit { low - 100 } else { at })),
             stop_price: Some(cents(at)),
             ..order(&format!("{id}{number}"), side, order_type, "1")
         }

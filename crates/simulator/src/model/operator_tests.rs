@@ -60,6 +60,13 @@ fn lost_orders_are_lost_without_a_word() {
     assert_eq!(model.order(&account(), &symbol(), &gone), Err(Refusal::no_such_order()));
     assert_eq!(balance(&model, "USDT"), pair("10000", "0"));
     assert!(model.place(&account(), &limit("rest", Side::Buy, "1", "90"), at(3), &mut Vec::new()).is_ok());
+    let above = NewOrder { price: Some(p("110")), ..order("tp", Side::Sell, OrderType::LimitMaker, "1") };
+    let below = NewOrder { stop_price: Some(p("90")), ..order("sl", Side::Sell, OrderType::StopLoss, "1") };
+    let list = ClientOrderId::new("pair").unwrap();
+    model.place_oco(&account(), &above, &below, &list, at(4), &mut Vec::new()).unwrap();
+    assert_eq!(model.lose_open_orders(at(5)), 3);
+    assert!(model.order_list(&account(), &ListRef::Client(list)).is_err());
+    assert_eq!(balance(&model, "BTC"), pair("10", "0"));
 }
 
 #[test]

@@ -80,6 +80,11 @@ impl Model {
             }
             self.check_funds(account, others[0].0.side, state, &checked)?;
         }
+        let now = if let Some(working) = &working { std::slice::from_ref(working) } else { others.as_slice() };
+        let is_post_only = |order: &NewOrder| order.order_type == OrderType::LimitMaker;
+        if now.iter().any(|(order, _)| is_post_only(order) && self.would_meet_itself(account, order, state)) {
+            return Err(Refusal::would_match());
+        }
         Ok(CheckedList { working, others })
     }
 

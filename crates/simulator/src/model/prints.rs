@@ -26,7 +26,8 @@ impl Model {
         let mut stops: Vec<_> = stops.into_iter().map(|(_, id, account)| (id, account)).chain(trailed).collect();
         stops.sort_by_key(|(id, _)| *id);
         let share = self.settings.fill_share_max;
-        let mut left = if share < Ratio::ONE { trade.quantity.scaled(share) } else { trade.quantity };
+        let step = state.instrument.step_size;
+        let mut left = if share < Ratio::ONE { trade.quantity.scaled(share).floor_to(step) } else { trade.quantity };
         for (price, id, account) in bids.into_iter().chain(asks) {
             self.fill_resting(trade, price, id, &account, &mut left, events);
         }
@@ -50,8 +51,7 @@ impl Model {
             quantity = quantity.min(self.slow_part(&open));
         }
         if price == trade.price {
-            let step = self.symbols.get(&trade.symbol).map(|state| state.instrument.step_size).unwrap_or_default();
-            quantity = quantity.min(left.floor_to(step));
+            quantity = quantity.min(*left);
             *left -= quantity;
         }
         if quantity.is_positive() {

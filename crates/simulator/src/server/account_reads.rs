@@ -72,9 +72,18 @@ pub(super) fn commission(core: &mut Core, _: &AccountId, params: &Params) -> Res
     }))
 }
 
+/// `rateLimit/order`: the limits of orders, each with how many count against it now.
 pub(super) fn order_limits_used(core: &mut Core, account: &AccountId, _: &Params) -> Result<Value, Refusal> {
     let now = core.now();
-    Ok(core.meter.shown_orders(account, now))
+    let (ten_seconds, day) = core.meter.orders(account, now);
+    let limits = core.meter.limits();
+    Ok(json!([
+        {
+            "rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10,
+            "limit": limits.orders_10s_max, "count": ten_seconds,
+        },
+        {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": limits.orders_1d_max, "count": day},
+    ]))
 }
 
 pub(super) fn my_filters(core: &mut Core, _: &AccountId, params: &Params) -> Result<Value, Refusal> {

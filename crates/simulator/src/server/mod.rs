@@ -241,3 +241,6 @@ async fn keep_pace(shared: Arc<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod trading_tests;

@@ -196,10 +196,6 @@ pub(super) fn finish(core: &mut Core, address: IpAddr, outcome: Outcome, account
             (excess.status, json!({"code": excess.code, "msg": excess.message}))
         }
     };
-    // Both halves of a replacement are in the body of its refusal.
-    if body["code"] == -2021 {
-        status = 409;
-    }
     if let Err(error) = core.commit() {
         tracing::error!(%error, "the answer is withheld: its state is not written");
         let refusal = Refusal::new(-1000, "An unknown error occurred while processing the request.");
@@ -248,7 +244,9 @@ fn run(
                 core.meter.placed(&account, count, now);
             }
             let answer = answer(core, &account, params);
-            if count > 0 && answer.is_err() {
+            // A replacement counts also where the cancel failed and nothing was placed.
+            let is_uncounted = answer.as_ref().is_err_and(|refusal| ![-2021, -2022].contains(&refusal.code));
+            if count > 0 && is_uncounted {
                 core.meter.take_back(&account, count, now);
             }
             Ok(answer?)
