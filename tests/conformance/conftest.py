@@ -75,6 +75,8 @@ def simulator(keys):
         api_key, _, path = getattr(keys, kind)
         arguments += ["--key", f"{kind}:{kind}={api_key}:{path}"]
     running = harness.Simulator(*arguments)
+    # A market that has just begun has no trades yet.
+    harness.until(lambda: len(running.get("/api/v3/trades?symbol=BTCUSDT")) >= 20, "the market trades")
     broken = os.environ.get("CONFORMANCE_BREAK")
     proxy = BreakingProxy(running.address, broken) if broken else None
     if proxy:

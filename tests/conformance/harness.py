@@ -81,6 +81,11 @@ class Simulator:
         for line in self.process.stdout:
             self.said.append(line)
 
+    def get(self, path: str):
+        """A public request without any client."""
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=10) as answer:
+            return json.load(answer)
+
     def admin(self, request: str, body=None):
         """The administrator's side: `GET` without a body, else `POST`."""
         data = None if body is None else json.dumps(body).encode()

@@ -37,6 +37,10 @@ SURPLUS: dict[tuple[str, str], str] = {}
 
 CONDITIONAL = {
     ("ExchangeInfoResponse", "sors"): "where the exchange offers smart order routing",
+    ("*", "priceExponent"): "binary answers (SBE) instead of tickSize",
+    ("*", "qtyExponent"): "binary answers (SBE) instead of stepSize",
+    # One model for all limits; exchangeInfo tells the limits without what is used of them.
+    ("MyFiltersResponseRateLimitsInner", "count"): "not in exchangeInfo",
 }
 
 # One letter is enough on the streams; these come with the feature only.
@@ -111,7 +115,7 @@ def _wires(model) -> set:
 
 
 def _is_conditional(model: str, field: str) -> bool:
-    return (model, field) in CONDITIONAL or field in WITH_A_FEATURE
+    return (model, field) in CONDITIONAL or ("*", field) in CONDITIONAL or field in WITH_A_FEATURE
 
 
 def _walk(value, raw, place: str, problems: list):

@@ -214,24 +214,19 @@ impl Meter {
 
     /// The limits as an answer of the WebSocket API tells them.
     pub(super) fn shown_counts(&self, used: u32, orders: Option<(u32, u32)>) -> Value {
+        let limits = &self.limits;
         let weight = json!({
             "rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-            "limit": self.limits.request_weight_max, "count": used,
+            "limit": limits.request_weight_max, "count": used,
         });
-        let mut rows = orders.map_or_else(Vec::new, |orders| self.order_rows(orders));
-        rows.push(weight);
-        json!(rows)
-    }
-
-    /// How many orders an account placed, as `rateLimit/order` tells it.
-    pub(super) fn shown_orders(&mut self, account: &AccountId, now: i64) -> Value {
-        let orders = self.orders(account, now);
-        json!(self.order_rows(orders))
-    }
-
-    fn order_rows(&self, (ten_seconds, day): (u32, u32)) -> Vec<Value> {
-        let row = |interval: &str, number: u32, limit: u32, count: u32| json!({"rateLimitType": "ORDERS", "interval": interval, "intervalNum": number, "limit": limit, "count": count});
-        vec![row("SECOND", 10, self.limits.orders_10s_max, ten_seconds), row("DAY", 1, self.limits.orders_1d_max, day)]
+        match orders {
+            None => json!([weight]),
+            Some((ten_seconds, day)) => json!([
+                {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": limits.orders_10s_max, "count": ten_seconds},
+                {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": limits.orders_1d_max, "count": day},
+                weight,
+            ]),
+        }
     }
 }
 
