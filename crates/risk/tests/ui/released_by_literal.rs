@@ -4,7 +4,6 @@ fn forge(order: risk::ApprovedOrder) -> risk::ReleasedOrder {
     risk::ReleasedOrder {
         spec: order.spec().clone(),
         correlation_id: order.correlation_id(),
-        expires_at: order.expires_at(),
     }
 }
 
