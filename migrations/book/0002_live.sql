@@ -10,3 +10,5 @@ CREATE TABLE outside (
     asset    TEXT PRIMARY KEY,
     quantity TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX journal_promotions ON journal (sequence) WHERE kind = 'promoted';

@@ -32,7 +32,9 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn page(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> String {
+/// A table with aligned columns (`>` aligns to the right), or `none` where there is no row.
+#[must_use]
+pub fn page(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
     }

@@ -20,6 +20,11 @@ pub enum TradingMode {
     Live,
 }
 
+impl TradingMode {
+    /// All of them.
+    pub const ALL: [TradingMode; 3] = [Self::Paper, Self::Shadow, Self::Live];
+}
+
 impl fmt::Display for TradingMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

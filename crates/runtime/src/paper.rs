@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Asset, ClientOrderId, ExecutionEvent, Fill, Instrument, MarketEvent, Notional, OrderReport, Quantity, Symbol,
-    Timestamp, TradeId,
+    Asset, ClientOrderId, ExecutionEvent, Fill, Instrument, MarketEvent, Notional, OrderReport, OrderSpec, Quantity,
+    Side, Symbol, Timestamp, TradeId,
 };
 use engine::SnapshotRequest;
 use exchange::{Action, CancelOutcome, RequestError, RequestErrorKind, SubmitOutcome};
@@ -34,13 +34,21 @@ impl PaperAccount {
     /// A new account with `cash` of `currency`, on an exchange that trades `instruments`.
     #[must_use]
     pub fn open(settings: ModelSettings, instruments: Vec<Instrument>, currency: &Asset, cash: Notional) -> Self {
+        let amount = Quantity::new(cash.value()).unwrap_or_default();
+        Self::open_like(settings, instruments, &BTreeMap::from([(currency.clone(), amount)]))
+    }
+
+    /// A new account that holds what `held` says, by asset: a copy of a real one.
+    #[must_use]
+    pub fn open_like(settings: ModelSettings, instruments: Vec<Instrument>, held: &BTreeMap<Asset, Quantity>) -> Self {
         let mut model = Model::new(settings, instruments);
         let account = AccountId::new("paper");
         model.add_account(&account);
         model.set_history_max(HISTORY_MAX);
-        let amount = Quantity::new(cash.value()).unwrap_or_default();
-        // A new account of the model takes any deposit above zero; without cash it stays empty.
-        let _ = model.deposit(&account, currency, amount, Timestamp::EPOCH);
+        for (asset, amount) in held {
+            // A new account of the model takes any deposit above zero; of what there is none it stays empty.
+            let _ = model.deposit(&account, asset, *amount, Timestamp::EPOCH);
+        }
         Self { model, account, events: Vec::new(), changed: true }
     }
 
@@ -116,18 +124,21 @@ impl PaperAccount {
             Ok(released) => released,
             Err(not_released) => return SubmitOutcome::NotReleased(not_released),
         };
-        let spec = released.spec();
-        let (id, symbol) = (spec.client_order_id.clone(), spec.symbol.clone());
-        let new = NewOrder {
-            price: spec.price,
-            stop_price: spec.stop_price,
-            time_in_force: Some(spec.time_in_force),
-            ..NewOrder::new(id, symbol, spec.side, spec.order_type, spec.quantity)
+        let stop = new_order(released.spec());
+        let (account, events) = (&self.account, &mut self.events);
+        let placed = match released.oco_leg().map(new_order) {
+            None => self.model.place(account, &stop, now, events).map(|view| vec![view]),
+            Some(target) => {
+                // Of a list that sells, the target is above the price and the stop below; of one that buys, mirrored.
+                let (above, below) = if stop.side == Side::Sell { (&target, &stop) } else { (&stop, &target) };
+                let list = &stop.client_order_id;
+                self.model.place_oco(account, above, below, list, now, events).map(|placed| placed.orders)
+            }
         };
-        match self.model.place(&self.account, &new, now, &mut self.events) {
-            Ok(view) => {
+        match placed {
+            Ok(views) => {
                 self.tell(told);
-                SubmitOutcome::Accepted(vec![report(&view)], Vec::new())
+                SubmitOutcome::Accepted(views.iter().map(report).collect(), Vec::new())
             }
             Err(refusal) => SubmitOutcome::Refused(refused("place an order", &refusal)),
         }
@@ -199,6 +210,17 @@ impl PaperAccount {
             trades: request.trades_after.iter().flat_map(|(symbol, after)| self.trades_after(symbol, *after)).collect(),
             time: now,
         }
+    }
+}
+
+fn new_order(spec: &OrderSpec) -> NewOrder {
+    let (id, symbol) = (spec.client_order_id.clone(), spec.symbol.clone());
+    NewOrder {
+        price: spec.price,
+        stop_price: spec.stop_price,
+        // An exchange takes no time in force with the types that need none.
+        time_in_force: spec.order_type.has_limit().then_some(spec.time_in_force),
+        ..NewOrder::new(id, symbol, spec.side, spec.order_type, spec.quantity)
     }
 }
 

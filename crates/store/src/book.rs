@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::{Asset, BootNumber, FamilyId, Quantity, Symbol, Timestamp, TradeId};
+use domain::{Asset, BootNumber, FamilyId, Quantity, Symbol, Timestamp, TradeId, TradingMode};
 use engine::{BookState, SavedProtection, SavedStrategy};
 use ledger::{LedgerState, SeenTrades};
 use risk::Protection;
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub last_boot: BootNumber,
     /// The mode that the book was begun in.
     pub mode: Option<String>,
+    /// The mode that a person promoted the service to last.
+    pub promoted_to: Option<TradingMode>,
     /// The paper account's state, as JSON.
     pub paper_account: Option<String>,
 }
@@ -129,7 +131,8 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Loaded, 
     };
     let (last_boot, mode) = last_start(&mut source).await?;
     let paper = source.rows("paper_account", "SELECT state FROM paper_account").await?;
-    Ok(Loaded { book, last_boot, mode, paper_account: paper.first().map(|row| row.get(0)) })
+    let promoted_to = promotion(&mut source).await?;
+    Ok(Loaded { book, last_boot, mode, promoted_to, paper_account: paper.first().map(|row| row.get(0)) })
 }
 
 async fn marks(source: &mut Source<'_>) -> Result<BTreeMap<Symbol, (domain::Price, Timestamp)>, StoreError> {
@@ -201,11 +204,23 @@ async fn strategies(source: &mut Source<'_>) -> Result<Vec<SavedStrategy>, Store
 /// The newest exchange time that the book has seen: of the journal, or of a strategy's last candle.
 async fn head(source: &mut Source<'_>) -> Result<Option<Timestamp>, StoreError> {
     // Times of the journal hardly ever go back, so that its end is enough; a book of years must open at once.
-    let query = "SELECT MAX(time) FROM (SELECT time FROM (SELECT time FROM journal ORDER BY sequence DESC LIMIT 1000) \
+    // A promotion is stamped by the machine, not by the exchange.
+    let query = "SELECT MAX(time) FROM (SELECT time FROM (SELECT time FROM journal WHERE kind != 'promoted' \
+                 ORDER BY sequence DESC LIMIT 1000) \
                  UNION ALL SELECT MAX(through) FROM strategy_states)";
     let rows = source.rows("journal", query).await?;
     let head: Option<i64> = rows.first().and_then(|row| row.get(0));
     Ok(head.map(Timestamp::from_millis))
+}
+
+/// The mode of the newest promotion.
+async fn promotion(source: &mut Source<'_>) -> Result<Option<TradingMode>, StoreError> {
+    let query =
+        "SELECT json_extract(payload, '$.to') FROM journal WHERE kind = 'promoted' ORDER BY sequence DESC LIMIT 1";
+    let rows = source.rows("journal", query).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mode: String = row.get(0);
+    source.parse("journal", &mode).map(Some)
 }
 
 async fn last_start(source: &mut Source<'_>) -> Result<(BootNumber, Option<String>), StoreError> {

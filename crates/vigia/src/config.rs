@@ -3,13 +3,16 @@
 //! It must never accept an unknown key or a value out of bounds: every error names the place, the key, the value and what
 //! is allowed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod problems;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use domain::{Asset, BootNumber, FamilyId, InstanceId, Millis, Notional, Price, Ratio, Symbol, TradingMode};
+use domain::{Asset, BootNumber, FamilyId, InstanceId, Millis, Notional, Price, Quantity, Ratio, Symbol, TradingMode};
 use engine::{FamilyIndex, FamilySetup, InstanceConfig, Setup};
+use exchange::binance::Endpoints;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use risk::{Limits, ProtectionStyle};
@@ -23,8 +26,8 @@ pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
 /// What is traded where no file says otherwise.
 pub(crate) const PAPER: &str = include_str!("../../../config/paper.toml");
 
-/// The book's file name, in PAPER_TRADING.
-pub(crate) const BOOK: &str = "paper.db";
+/// The file that names the book of the service that was started last.
+const LAST_BOOK: &str = "book";
 /// The file name of the candle history.
 pub(crate) const MARKET: &str = "market.db";
 /// The control socket's file name.
@@ -57,6 +60,8 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Portfolio {
     pub(crate) currency: Asset,
+    #[serde(default)]
+    pub(crate) outside: BTreeMap<Asset, Quantity>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -74,10 +79,70 @@ pub(crate) struct Service {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Exchange {
+    pub(crate) name: ExchangeName,
     pub(crate) rest_url: String,
     pub(crate) stream_url: String,
+    pub(crate) ws_api_url: String,
+    pub(crate) api_key_file: PathBuf,
+    pub(crate) api_secret_file: PathBuf,
     pub(crate) stream_silence_ms: u64,
     pub(crate) quote_age_ms_max: Millis,
+}
+
+/// Which exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ExchangeName {
+    /// The simulator in this process, or what the addresses name.
+    Simulator,
+    /// Binance Spot.
+    Binance,
+    /// Its test network, which is reset about monthly.
+    BinanceTestnet,
+    /// Its demo mode.
+    BinanceDemo,
+}
+
+impl Exchange {
+    /// Whether the simulator in this process is the exchange.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.name == ExchangeName::Simulator && self.rest_url.is_empty()
+    }
+
+    /// Where the exchange is; `public` for who needs no account. What is configured goes over what the name gives.
+    pub(crate) fn endpoints(&self, public: bool) -> Endpoints {
+        let at = |rest: &str, stream: &str, ws_api: &str| Endpoints {
+            rest: rest.to_owned(),
+            stream: stream.to_owned(),
+            ws_api: ws_api.to_owned(),
+        };
+        let mut endpoints = match self.name {
+            ExchangeName::Simulator => {
+                let authority = self.rest_url.split_once("://").map_or(self.rest_url.as_str(), |(_, rest)| rest);
+                Endpoints::at(authority)
+            }
+            ExchangeName::Binance if public => {
+                at("https://data-api.binance.vision", "wss://data-stream.binance.vision", "")
+            }
+            ExchangeName::Binance => Endpoints::production(),
+            ExchangeName::BinanceTestnet => Endpoints::testnet(),
+            ExchangeName::BinanceDemo => at(
+                "https://demo-api.binance.com",
+                "wss://demo-stream.binance.com",
+                "wss://demo-ws-api.binance.com/ws-api/v3",
+            ),
+        };
+        for (configured, address) in [
+            (&self.rest_url, &mut endpoints.rest),
+            (&self.stream_url, &mut endpoints.stream),
+            (&self.ws_api_url, &mut endpoints.ws_api),
+        ] {
+            if !configured.is_empty() {
+                configured.trim_end_matches('/').clone_into(address);
+            }
+        }
+        endpoints
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -137,7 +202,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
         }
         None => ("config/paper.toml (built in)".to_owned(), PAPER.to_owned()),
     };
-    let environment = Env::prefixed("VIGIA_").ignore(&["data"]).split("__");
+    let environment = Env::prefixed("VIGIA_").ignore(&["data", "api_key", "api_secret"]).split("__");
     let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(&text)).merge(environment);
     let config: Config = figment.extract().map_err(|error| {
         let line = |error: figment::Error| {
@@ -150,10 +215,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
         };
         ConfigError(error.into_iter().map(line).collect())
     })?;
-    let problems = config.problems();
-    if !problems.is_empty() {
-        return Err(ConfigError(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect()));
-    }
+    check(&config, &place)?;
     let mut hash = Sha256::new();
     for part in [DEFAULTS, text.as_str()] {
         hash.update(part.as_bytes());
@@ -161,122 +223,19 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, place, hash: hex::encode(hash.finalize()) })
 }
 
+/// Validates the whole of a configuration that came from `place`.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub(crate) fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
+    let problems = config.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError(problems.into_iter().map(|problem| format!("{place}: {problem}")).collect()))
+}
+
 impl Config {
-    /// Everything that is wrong, each with key, value and what is allowed.
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut bounds = |key: &str, value: i64, min: i64, max: i64| {
-            if !(min..=max).contains(&value) {
-                problems.push(format!("{key} = {value} is not allowed: {min} to {max}"));
-            }
-        };
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        bounds("service.cycle_ms", signed(self.service.cycle_ms), 100, 60_000);
-        bounds("service.heartbeat_timeout_ms", signed(self.service.heartbeat_timeout_ms), 200, 600_000);
-        bounds("service.hang_timeout_ms", signed(self.service.hang_timeout_ms), 100, 600_000);
-        bounds("service.drain_timeout_ms", signed(self.service.drain_timeout_ms), 100, 60_000);
-        bounds("service.equity_sample_ms", self.service.equity_sample_ms.get(), 1000, 86_400_000);
-        bounds("exchange.stream_silence_ms", signed(self.exchange.stream_silence_ms), 1000, 600_000);
-        bounds("exchange.quote_age_ms_max", self.exchange.quote_age_ms_max.get(), 100, 600_000);
-        bounds("limits.order_rate_window_ms", self.limits.order_rate_window_ms.get(), 1, 86_400_000);
-        bounds("limits.mark_age_ms_max", self.limits.mark_age_ms_max.get(), 1, 86_400_000);
-        bounds("limits.approval_validity_ms", self.limits.approval_validity_ms.get(), 1, 60_000);
-        let mode = self.service.mode;
-        if mode != TradingMode::Paper {
-            problems
-                .push(format!("service.mode = {mode} is not allowed: PAPER_TRADING is the only mode of this version"));
-        }
-        let speed = self.simulator.speed;
-        if speed != 0.0 && !(0.1..=100_000.0).contains(&speed) {
-            problems.push(format!("simulator.speed = {speed} is not allowed: 0.1 to 100000, or 0 for the fastest"));
-        }
-        self.share_problems(&mut problems);
-        self.instance_problems(&mut problems);
-        problems
-    }
-
-    fn share_problems(&self, problems: &mut Vec<String>) {
-        let shares = [
-            ("paper.maker_fee", self.paper.maker_fee),
-            ("paper.taker_fee", self.paper.taker_fee),
-            ("paper.half_spread", self.paper.half_spread),
-            ("paper.slippage", self.paper.slippage),
-            ("limits.price_collar", self.limits.price_collar),
-            ("limits.stop_limit_slack", self.limits.stop_limit_slack),
-        ];
-        for (key, value) in shares {
-            if value.is_negative() || value > Ratio::from_percent(50) {
-                problems.push(format!("{key} = {value} is not allowed: 0 to 0.5"));
-            }
-        }
-        let amounts = [
-            ("limits.order_notional_max", self.limits.order_notional_max),
-            ("limits.position_notional_max", self.limits.position_notional_max),
-            ("limits.exposure_notional_max", self.limits.exposure_notional_max),
-        ];
-        for (key, value) in amounts {
-            if value.is_negative() {
-                problems.push(format!("{key} = {value} is not allowed: 0 or more"));
-            }
-        }
-    }
-
-    fn instance_problems(&self, problems: &mut Vec<String>) {
-        let mut families = BTreeSet::new();
-        for family in &self.family {
-            if !families.insert(&family.id) {
-                problems.push(format!("family.id = {} is there twice: each id once", family.id));
-            }
-        }
-        if self.instance.is_empty() {
-            problems.push("instance: there is none: at least one [[instance]]".to_owned());
-        }
-        let mut ids = BTreeSet::new();
-        for instance in &self.instance {
-            let key = |name: &str| format!("instance {}: {name}", instance.id);
-            if !ids.insert(&instance.id) {
-                problems.push(format!("instance.id = {} is there twice: each id once", instance.id));
-            }
-            if !families.contains(&instance.family) {
-                let known: Vec<&str> = families.iter().map(|family| family.as_str()).collect();
-                let (key, family) = (key("family"), &instance.family);
-                problems.push(format!("{key} = {family} is not allowed: one of {}", known.join(", ")));
-            }
-            if !instance.capital.is_positive() {
-                problems.push(format!("{} = {} is not allowed: above 0", key("capital"), instance.capital));
-            }
-            if !instance.entry_size.is_positive() || instance.entry_size > Ratio::ONE {
-                problems.push(format!(
-                    "{} = {} is not allowed: above 0, at most 1",
-                    key("entry_size"),
-                    instance.entry_size
-                ));
-            }
-            self.symbol_problems(instance, problems);
-            if let Err(error) = instance.strategy.validate() {
-                problems.push(format!("{}.{error}", key("strategy")));
-            }
-        }
-    }
-
-    fn symbol_problems(&self, instance: &Instance, problems: &mut Vec<String>) {
-        let key = format!("instance {}: symbols", instance.id);
-        if instance.symbols.is_empty() {
-            problems.push(format!("{key} = [] is not allowed: at least one symbol"));
-        }
-        let mut seen = BTreeSet::new();
-        for symbol in &instance.symbols {
-            if !seen.insert(symbol) {
-                problems.push(format!("{key}: {symbol} is there twice: each symbol once"));
-            }
-            // At this stage everything is counted in one currency, so that no conversion can be wrong.
-            if !symbol.as_str().ends_with(self.portfolio.currency.as_str()) {
-                let currency = &self.portfolio.currency;
-                problems.push(format!("{key}: {symbol} is not allowed: only symbols quoted in {currency}"));
-            }
-        }
-    }
-
     /// Where the service that was started last has its files.
     pub(crate) fn home(&self) -> PathBuf {
         let current = self.service.data_dir.join(CURRENT);
@@ -284,10 +243,36 @@ impl Config {
             .map_or_else(|_| self.service.data_dir.clone(), |home| self.service.data_dir.join(home))
     }
 
+    /// The book of a service that trades like this.
+    pub(crate) const fn book_name(mode: TradingMode) -> &'static str {
+        match mode {
+            TradingMode::Paper => "paper.db",
+            TradingMode::Shadow => "shadow.db",
+            TradingMode::Live => "portfolio.db",
+        }
+    }
+
+    /// The book of the service that was started last.
+    pub(crate) fn last_book(&self) -> PathBuf {
+        let home = self.home();
+        let known = |name: &&str| TradingMode::ALL.iter().any(|mode| Self::book_name(*mode) == *name);
+        let name = std::fs::read_to_string(home.join(LAST_BOOK)).ok();
+        let name = name.as_deref().map(str::trim).filter(known).unwrap_or(Self::book_name(self.service.mode));
+        home.join(name)
+    }
+
+    /// The book of a service that is starting in `home`: the commands that look at it find it from now on.
+    pub(crate) fn begin_book(&self, home: &Path) -> anyhow::Result<PathBuf> {
+        let name = Self::book_name(self.service.mode);
+        let note = home.join(LAST_BOOK);
+        std::fs::write(&note, name).with_context(|| format!("{} cannot be written", note.display()))?;
+        Ok(home.join(name))
+    }
+
     /// Makes the home of this service: each simulated market has one of its own, because a book belongs to one market.
     pub(crate) fn begin_home(&self) -> anyhow::Result<PathBuf> {
         let directory = &self.service.data_dir;
-        if !self.exchange.rest_url.is_empty() {
+        if !self.exchange.is_embedded() {
             std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
             return Ok(directory.clone());
         }
@@ -352,7 +337,7 @@ mod tests {
     fn what_is_shipped_is_valid() {
         let built_in = load(None).unwrap();
         assert!(built_in.config.family.len() >= 3 && built_in.config.instance.len() >= 8);
-        let symbols: BTreeSet<_> =
+        let symbols: std::collections::BTreeSet<_> =
             built_in.config.instance.iter().flat_map(|instance| instance.symbols.iter()).collect();
         assert_eq!(symbols.len(), 5);
         load(Some(Path::new("config/replay-5m.toml"))).unwrap();

@@ -11,11 +11,14 @@ mod fills;
 mod instances;
 mod journal;
 mod logging;
+mod modes;
 mod offline;
 mod orders;
 mod positions;
+mod promote;
 mod replay;
 mod report;
+mod shadow;
 mod simulator;
 mod source;
 mod status;
@@ -40,7 +43,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts the service: PAPER_TRADING, on the embedded exchange simulator unless an exchange is configured.
+    #[command(alias = "run")]
     Up(up::Options),
+    /// Lets the service trade in another mode. Only a person can, and it is kept with the reason.
+    Promote(promote::Options),
+    /// Reports what the exchange said of the orders that SHADOW decided and did not send.
+    Shadow(shadow::Options),
     /// Says what the service does now.
     Status(status::Options),
     /// Lists everything held, with its guards.
@@ -69,6 +77,8 @@ fn main() -> ExitCode {
     let config = arguments.config.as_deref();
     let outcome = match &arguments.command {
         Command::Up(options) => up::run(config, options),
+        Command::Promote(options) => promote::run(config, options),
+        Command::Shadow(options) => shadow::run(config, options),
         Command::Status(options) => status::run(config, options),
         Command::Positions(options) => positions::run(config, options),
         Command::Orders(options) => orders::run(config, options),

@@ -42,7 +42,7 @@ impl Common {
 
 /// The database of the book of the service that was started last.
 pub(crate) fn book_path(config: &Config) -> PathBuf {
-    config.home().join(config::BOOK)
+    config.last_book()
 }
 
 /// The control socket of the service that was started last.

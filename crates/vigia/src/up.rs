@@ -11,29 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use console::{ControlServer, Output, Screen};
-use domain::{BootNumber, Notional, TradingMode};
-use engine::Setup;
-use exchange::binance::{Endpoints, install_crypto_provider};
-use runtime::clock::{Clock, unix_seconds};
-use runtime::history::History;
+use domain::{BootNumber, TradingMode};
+use exchange::binance::install_crypto_provider;
 use runtime::outbox::Outbox;
-use runtime::paper::PaperAccount;
-use runtime::paper_mode::{PaperMode, ask_exchange};
-use runtime::service::{Assembly, Parts};
-use runtime::supervisor::{Fatal, Timing};
-use runtime::venue::PaperExchange;
-use runtime::wiring::Identity;
 use simulator::server::{Pace, ServerHandle};
 use store::ProcessLock;
-use store::book::Loaded;
 
-use crate::config::{self, Config};
-use crate::{embedded, logging};
-
-/// The process ended because it had to: its own supervisor starts it again.
-const EXIT_FATAL: i32 = 70;
-/// How far the exchange's clock may be behind the book's head: clocks are read at different moments.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
+use crate::config::{self, Config, ExchangeName};
+use crate::{embedded, logging, modes};
 
 /// Options of `vigia up`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +35,15 @@ pub(crate) struct Options {
     /// Where databases, latch, lock, socket and logs live.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// How it trades: paper, shadow or live.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<TradingMode>,
+    /// Which exchange. The simulator in this process serves paper trading only.
+    #[arg(long, value_name = "NAME")]
+    exchange: Option<ExchangeName>,
+    /// Address of an exchange that speaks the same protocol, such as `vigia simulator`.
+    #[arg(long, value_name = "URL")]
+    exchange_url: Option<String>,
     /// Logs to the terminal instead of the live screen.
     #[arg(long)]
     no_screen: bool,
@@ -65,6 +59,11 @@ impl Options {
         }
         if let Some(directory) = &self.data_dir {
             config.service.data_dir.clone_from(directory);
+        }
+        config.service.mode = self.mode.unwrap_or(config.service.mode);
+        config.exchange.name = self.exchange.unwrap_or(config.exchange.name);
+        if let Some(url) = &self.exchange_url {
+            config.exchange.rest_url.clone_from(url);
         }
         match self.speed.as_deref() {
             None => {}
@@ -88,14 +87,18 @@ pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<Exit
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stopping.clone()).context("signals cannot be watched")?;
     }
+    config::check(config, &loaded.place)?;
     let home = config.begin_home()?;
-    let book = home.join(config::BOOK);
+    let book = home.join(Config::book_name(config.service.mode));
     let lock = ProcessLock::take(&book, "vigia up")?;
+    config.begin_book(&home)?;
     let on_screen = !options.no_screen && std::io::stdout().is_terminal();
     let logs = logging::start(&home.join("logs"), !on_screen);
     install_crypto_provider();
     let simulator = begin_simulator(config, &home)?;
-    let service = begin_service(&loaded, &home, simulator.as_ref())?;
+    let speed = options.speed.is_some() || simulator.is_some();
+    let address = simulator.as_ref().map(ServerHandle::address);
+    let service = modes::begin(&loaded, &home, address, if speed { config.simulator.speed } else { 1.0 })?;
     let outbox =
         Outbox::start(&book, home.join("alerts.jsonl"), service.wiring().journal.clone(), service.board().clone())?;
     let asked = stopping.clone();
@@ -126,113 +129,11 @@ pub(crate) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<Exit
 }
 
 fn begin_simulator(config: &Config, home: &Path) -> anyhow::Result<Option<ServerHandle>> {
-    if !config.exchange.rest_url.is_empty() {
+    if !config.exchange.is_embedded() {
         return Ok(None);
     }
     let symbols = config.setup(BootNumber(0)).symbols();
     let pace =
         if config.simulator.speed == 0.0 { Pace::Stepped } else { Pace::Timed { speed: config.simulator.speed } };
     Ok(Some(embedded::begin(config, &symbols, home, pace, 0)?))
-}
-
-fn endpoints(config: &Config, simulator: Option<&ServerHandle>) -> Endpoints {
-    match simulator {
-        Some(simulator) => Endpoints::at(&simulator.address().to_string()),
-        None => Endpoints {
-            rest: config.exchange.rest_url.clone(),
-            stream: config.exchange.stream_url.clone(),
-            ws_api: String::new(),
-        },
-    }
-}
-
-fn begin_service(
-    loaded: &config::Loaded,
-    home: &Path,
-    simulator: Option<&ServerHandle>,
-) -> anyhow::Result<runtime::service::Service> {
-    let config = &loaded.config;
-    let (book, clock) = (home.join(config::BOOK), Clock::new());
-    let endpoints = endpoints(config, simulator);
-    let rate = if simulator.is_some() { config.simulator.speed } else { 1.0 };
-    let symbols = config.setup(BootNumber(0)).symbols();
-    let (time, instruments) = ask_exchange(&endpoints, &clock, &symbols).map_err(anyhow::Error::msg)?;
-    clock.anchor(time, rate);
-    let kept = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no runtime to read the book")?
-        .block_on(store::book::load(&book))?;
-    check_head(&kept, time, &book)?;
-    let setup = config.setup(BootNumber(unix_seconds().max(kept.last_boot.0 + 1)));
-    let account = paper_account(config, &setup, &kept, &instruments)?;
-    // Its thread ends with the last handle; what is in it can be fetched again, so nobody waits for it.
-    let (history, _) = History::open(&home.join(config::MARKET))?;
-    let parts = Parts {
-        setup,
-        identity: Identity {
-            mode: TradingMode::Paper,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            config_hash: loaded.hash.clone(),
-        },
-        book,
-        clock,
-        instruments,
-        history,
-        timing: Timing {
-            cycle_ms: config.service.cycle_ms,
-            hang_timeout_ms: config.service.hang_timeout_ms,
-            drain_timeout_ms: config.service.drain_timeout_ms,
-        },
-        on_fatal: Box::new(end_process),
-    };
-    let assembly = Assembly::new(parts)?;
-    let wiring = assembly.wiring();
-    let exchange = PaperExchange::new(account, wiring.journal.clone(), wiring.router.clone(), wiring.clock.clone());
-    let mode = PaperMode::new(endpoints, exchange, config.exchange.stream_silence_ms);
-    let mode = if rate == 0.0 { mode.stepped() } else { mode };
-    Ok(assembly.start(Arc::new(mode))?)
-}
-
-fn end_process(fatal: &Fatal) {
-    eprintln!("vigia: {fatal}");
-    std::process::exit(EXIT_FATAL);
-}
-
-/// A feed that is older than the head of the book would trade the past.
-fn check_head(kept: &Loaded, time: domain::Timestamp, book: &Path) -> anyhow::Result<()> {
-    match kept.book.head {
-        Some(head) if time.as_millis() + CLOCK_TOLERANCE_MS < head.as_millis() => bail!(
-            "FEED_BEHIND_BOOK: the exchange's clock is at {time} and the book {} at {head}. A book cannot go back: move its \
-             directory away to begin a new one, or let the market catch up.",
-            book.display()
-        ),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The account as it was kept, with the capital of instances that are new.
-fn paper_account(
-    config: &Config,
-    setup: &Setup,
-    kept: &Loaded,
-    instruments: &[domain::Instrument],
-) -> anyhow::Result<PaperAccount> {
-    let known = |id: &domain::InstanceId| kept.book.ledger.instances.iter().any(|book| book.id == *id);
-    let new: Notional =
-        setup.instances.iter().filter(|instance| !known(&instance.id)).map(|instance| instance.capital).sum();
-    match &kept.paper_account {
-        Some(state) => {
-            let mut account = PaperAccount::restore(state)
-                .context("the paper account's state is damaged; keep the file and restore the newest backup")?;
-            if new.is_positive() {
-                account.deposit(&setup.currency, new, domain::Timestamp::EPOCH);
-            }
-            Ok(account)
-        }
-        None if kept.book.ledger.instances.is_empty() => {
-            Ok(PaperAccount::open(config.paper.clone(), instruments.to_vec(), &setup.currency, new))
-        }
-        None => bail!("the book has instances and no paper account: it is damaged; restore the newest backup"),
-    }
 }

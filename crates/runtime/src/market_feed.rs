@@ -1,0 +1,301 @@
+//! The exchange's public market data, with what all modes share of the connection: the clock, the limits, whether the
+//! exchange answers, and the rules of the instruments.
+//!
+//! It must never know the mode: who hears an event first is a function that the composition gives.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use domain::{Instrument, Interval, MarketEvent, MarketInputError, Symbol, Timestamp};
+use engine::{Envelope, ExchangeEvent, GlobalRiskMessage, MarketDataMessage, Setup};
+use exchange::binance::{
+    Endpoints, Link, MarketClient, MarketStream, RestClient, RestConfig, StreamConfig, StreamEvent, StreamHandle,
+};
+use exchange::connectivity::Health;
+use exchange::stepping::Stepper;
+use exchange::trading::LocalFuture;
+
+use crate::ban_file::BanFile;
+use crate::clock::Clock;
+use crate::venue::MarketSource;
+use crate::wiring::Wiring;
+
+/// How long a start waits for the exchange's first answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the state of the connection is looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How often the rules of the instruments are fetched anew (E1 looks more often at what an order refusal tells).
+const INSTRUMENTS_EVERY_MS: u64 = 3_600_000;
+/// How often the exchange's clock is measured.
+const CLOCK_EVERY_MS: u64 = 600_000;
+
+/// Whether everything that the exchange has sent to the account has arrived: asked at the barrier of stepped pacing.
+pub type Arrived = Rc<dyn Fn() -> LocalFuture<bool>>;
+
+/// The exchange's public market data. Clones share the connection's state.
+#[derive(Clone)]
+pub struct MarketFeed {
+    endpoints: Endpoints,
+    stream_silence_ms: u64,
+    stepped: bool,
+    link: Link,
+    bans: Option<BanFile>,
+    refresh: Arc<AtomicBool>,
+}
+
+impl MarketFeed {
+    /// Market data of the exchange at `endpoints`. A connected stream that says nothing for `stream_silence_ms` of real
+    /// time is dropped.
+    #[must_use]
+    pub fn new(endpoints: Endpoints, clock: &Clock, stream_silence_ms: u64) -> Self {
+        let refresh = Arc::default();
+        Self { endpoints, stream_silence_ms, stepped: false, link: link(clock), bans: None, refresh }
+    }
+
+    /// The same on a simulator that moves only when it is asked to: as fast as this service goes, and never faster.
+    #[must_use]
+    pub fn stepped(self) -> Self {
+        Self { stepped: true, ..self }
+    }
+
+    /// The same, with bans that outlive the process in the file at `path`. One that is in force is kept from now on.
+    #[must_use]
+    pub fn with_bans_in(self, path: PathBuf) -> Self {
+        let bans = BanFile::at(path);
+        if let Some(until) = bans.read() {
+            tracing::warn!(%until, "the exchange has banned this address; nothing is asked before the ban ends");
+            self.link.restore_ban(until);
+        }
+        Self { bans: Some(bans), ..self }
+    }
+
+    /// Where the exchange is.
+    #[must_use]
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// What the clients of the exchange share.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Requests, for the arbiter that calls this.
+    #[must_use]
+    pub fn rest(&self) -> RestClient {
+        RestClient::new(RestConfig::new(self.endpoints.rest.clone()), self.link.clone())
+    }
+
+    /// Public requests, for the arbiter that calls this.
+    #[must_use]
+    pub fn client(&self) -> MarketClient {
+        MarketClient::new(self.rest())
+    }
+
+    /// The rules of the instruments may have changed: they are fetched soon.
+    pub fn refresh_instruments(&self) {
+        self.refresh.store(true, Relaxed);
+    }
+
+    /// Starts the streams on the current arbiter. `hear` gets every event; `arrived` is asked before a stepped simulator
+    /// moves on. What it returns is dropped when the feed must end.
+    pub fn start(
+        &self,
+        wiring: &Wiring,
+        hear: impl Fn(MarketEvent) + 'static,
+        arrived: Option<Arrived>,
+    ) -> Box<dyn Any> {
+        let (symbols, intervals) = (wiring.setup.symbols(), intervals(&wiring.setup));
+        let mut config = StreamConfig::new(self.endpoints.stream.clone(), symbols, intervals, self.link.clone());
+        config.silence = Duration::from_millis(self.stream_silence_ms);
+        config.candle_silence = config.candle_silence.max(config.silence);
+        let of_sink = wiring.clone();
+        let stream = Rc::new(MarketStream::spawn(config, Box::new(move |event| take(&of_sink, event, &hear))));
+        actix_rt::spawn(watch(self.clone(), Rc::downgrade(&stream), wiring.clone()));
+        if self.stepped {
+            let barrier = Barrier { stepper: Stepper::new(&self.endpoints.rest), arrived, wiring: wiring.clone() };
+            actix_rt::spawn(barrier.step_for_ever(Rc::downgrade(&stream)));
+        }
+        Box::new(stream)
+    }
+}
+
+fn link(clock: &Clock) -> Link {
+    let (time, monotonic) = (clock.clone(), clock.clone());
+    Link::new(Arc::new(move || time.now()), Arc::new(move || monotonic.monotonic_ms()))
+}
+
+/// The intervals that any strategy of `setup` needs.
+#[must_use]
+pub fn intervals(setup: &Setup) -> Vec<Interval> {
+    let needs = |instance: &engine::InstanceConfig| instance.strategy.build().requirements().interval;
+    let mut intervals: Vec<Interval> = setup.instances.iter().map(needs).collect();
+    intervals.sort();
+    intervals.dedup();
+    intervals
+}
+
+/// Runs `asking` to its end on a runtime of its own, before anything is started.
+///
+/// # Errors
+/// What it says, or that the exchange did not answer in time.
+pub fn ask<T>(rest_url: &str, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    actix_rt::System::new().block_on(async move {
+        let late = || format!("{rest_url} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
+        actix_rt::time::timeout(ANSWER_TIMEOUT, asking).await.map_err(|_| late())?
+    })
+}
+
+/// Asks the exchange for its time and the rules of `symbols`, before anything is started.
+///
+/// # Errors
+/// Where it does not answer in time, or lacks a symbol.
+pub fn ask_exchange(
+    endpoints: &Endpoints,
+    clock: &Clock,
+    symbols: &[Symbol],
+) -> Result<(Timestamp, Vec<Instrument>), String> {
+    ask(&endpoints.rest, async {
+        let rest = RestClient::new(RestConfig::new(endpoints.rest.clone()), link(clock));
+        let market = MarketClient::new(rest);
+        let instruments = market.instruments(symbols).await.map_err(|error| error.to_string())?;
+        let time = market.time().await?;
+        for symbol in symbols {
+            if !instruments.iter().any(|instrument| instrument.symbol == *symbol) {
+                return Err(format!("{} has no symbol {symbol}; take it out of the configuration", endpoints.rest));
+            }
+        }
+        Ok((time, instruments))
+    })
+}
+
+/// One word of the stream.
+fn take(wiring: &Wiring, event: StreamEvent, hear: &impl Fn(MarketEvent)) {
+    let tell = |message| wiring.router.send(Envelope::MarketData(message));
+    match event {
+        StreamEvent::Event(event, _) => {
+            wiring.clock.saw(event.time());
+            if let MarketEvent::Candle(candle) = &event {
+                wiring.history.keep(candle);
+            }
+            hear(event);
+        }
+        // Not asked for: strategies live on trades, quotes and candles.
+        StreamEvent::Depth(_) => {}
+        StreamEvent::Rejected { kind, detail } => {
+            // A frame that cannot be read at all has no kind of its own: its prices cannot be read.
+            tell(MarketDataMessage::Unreadable(kind.unwrap_or(MarketInputError::BadPrice), detail));
+        }
+        StreamEvent::Connected { connection } => {
+            wiring.counters.set_feed_connected(true);
+            tracing::info!(connection, "the market stream is connected");
+        }
+        StreamEvent::Lost { connection, reason } => {
+            wiring.counters.set_feed_connected(false);
+            if !wiring.counters.stopping() {
+                let text = format!("Market stream {connection} broke: {reason}. It is being opened again.");
+                tell(MarketDataMessage::FeedLost(text));
+            }
+        }
+    }
+}
+
+/// Looks at the connection for as long as the stream lives: tells when the exchange cannot be reached, keeps bans,
+/// fetches the instruments' rules anew and measures the clock.
+async fn watch(feed: MarketFeed, stream: Weak<StreamHandle>, wiring: Wiring) {
+    let (client, monotonic) = (feed.client(), wiring.clock.clone());
+    let (mut was_down, mut banned) = (false, feed.link.ban_until());
+    let (mut instruments_at, mut clock_at) = (monotonic.monotonic_ms(), monotonic.monotonic_ms());
+    while stream.upgrade().is_some() {
+        actix_rt::time::sleep(WATCH_EVERY).await;
+        let seen = feed.link.connectivity.reachability();
+        // Down is told at once, and its end only when the exchange is trusted again.
+        let is_down = if was_down { seen.health != Health::Up } else { seen.health == Health::Down };
+        if is_down != was_down {
+            was_down = is_down;
+            let event = if is_down {
+                ExchangeEvent::Unreachable(format!("{} attempts in a row came to no answer", seen.failures))
+            } else {
+                ExchangeEvent::Reachable
+            };
+            wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
+        }
+        let ban = feed.link.ban_until();
+        if let Some(bans) = feed.bans.as_ref().filter(|_| ban != banned) {
+            bans.write(ban);
+            banned = ban;
+        }
+        let now = monotonic.monotonic_ms();
+        if feed.refresh.swap(false, Relaxed) || now.saturating_sub(instruments_at) >= INSTRUMENTS_EVERY_MS {
+            instruments_at = now;
+            match client.instruments(&wiring.setup.symbols()).await {
+                Ok(found) => wiring.router.send(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(found)))),
+                Err(error) => tracing::warn!(%error, "the instruments' rules could not be fetched; those known stay"),
+            }
+        }
+        // While it is down this is the probe that finds out that it is back.
+        let due = now.saturating_sub(clock_at) >= CLOCK_EVERY_MS || seen.health != Health::Up;
+        if due && !feed.stepped {
+            clock_at = now;
+            if let Err(error) = client.rest().sync_clock().await {
+                tracing::debug!(%error, "the exchange's clock could not be measured");
+            }
+        }
+    }
+}
+
+/// The barrier of stepped pacing: the simulator moves when everything that its last step caused is done.
+struct Barrier {
+    stepper: Stepper,
+    arrived: Option<Arrived>,
+    wiring: Wiring,
+}
+
+impl Barrier {
+    async fn step_for_ever(self, stream: Weak<StreamHandle>) {
+        let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
+        while !self.wiring.counters.stopping() {
+            let Some(received) = stream.upgrade().map(|stream| stream.frames_by_server_number()) else { return };
+            let all = expected.iter().all(|(connection, sent)| received.get(connection).is_none_or(|got| got >= sent));
+            if !all || !self.is_quiet().await {
+                actix_rt::time::sleep(Duration::from_millis(1)).await;
+                continue;
+            }
+            match self.stepper.step().await {
+                Ok(step) => {
+                    expected = step.frames;
+                    if step.done {
+                        tracing::info!("the recorded market has ended; the service goes on without new data");
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the simulator did not step; it is asked again");
+                    actix_rt::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is on its way: in the mailboxes, and from the account's stream.
+    async fn is_quiet(&self) -> bool {
+        let wiring = &self.wiring;
+        let still = || {
+            wiring.counters.feed_connected()
+                && wiring.latch.permission() > domain::Permission::Nothing
+                && wiring.router.is_quiet()
+        };
+        if !still() {
+            return false;
+        }
+        let Some(arrived) = &self.arrived else { return true };
+        let before = wiring.router.delivered();
+        arrived().await && still() && wiring.router.delivered() == before
+    }
+}
