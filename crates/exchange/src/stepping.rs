@@ -16,8 +16,11 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Step {
     /// The simulator's time after it, in milliseconds since the epoch.
     pub time: i64,
-    /// Market frames sent so far, by connection.
+    /// Market frames and events of accounts sent so far, by connection.
     pub frames: BTreeMap<u64, u64>,
+    /// It did not move, because something that was sent has not been received.
+    #[serde(default)]
+    pub waiting: bool,
     /// The market has ended.
     pub done: bool,
 }
@@ -43,12 +46,14 @@ impl Stepper {
         Self { http, url: format!("{rest_url}/admin/step") }
     }
 
-    /// Moves the simulator to its next moment with events.
+    /// Moves the simulator to its next moment with events, unless one was sent on a connection that has had fewer than
+    /// `received` says.
     ///
     /// # Errors
     /// Why it did not.
-    pub async fn step(&self) -> Result<Step, String> {
-        let request = self.http.post(&self.url).insert_header(("content-type", "application/json")).send_body("{}");
+    pub async fn step(&self, received: &BTreeMap<u64, u64>) -> Result<Step, String> {
+        let body = serde_json::json!({"received": received}).to_string();
+        let request = self.http.post(&self.url).insert_header(("content-type", "application/json")).send_body(body);
         let mut answer = request.await.map_err(|error| format!("{}: {error}", self.url))?;
         let body = answer.body().await.map_err(|error| format!("{}: {error}", self.url))?;
         serde_json::from_slice(&body).map_err(|error| format!("{}: {error}", self.url))

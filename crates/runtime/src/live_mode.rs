@@ -110,7 +110,6 @@ impl Composition for LiveMode {
         let account = UserStream::spawn(config, Box::new(executions), Box::new(move |event| heard(&of_events, event)));
         let of_market = wiring.clone();
         let hear = move |event| of_market.router.send(Envelope::MarketData(MarketDataMessage::Market(event)));
-        let market = self.market.start(wiring, hear, None);
-        Box::new((market, account))
+        self.market.start(wiring, hear, Some(Rc::new(account)))
     }
 }

@@ -15,10 +15,10 @@ use domain::{Instrument, Interval, MarketEvent, MarketInputError, Symbol, Timest
 use engine::{Envelope, ExchangeEvent, GlobalRiskMessage, MarketDataMessage, Setup};
 use exchange::binance::{
     Endpoints, Link, MarketClient, MarketStream, RestClient, RestConfig, StreamConfig, StreamEvent, StreamHandle,
+    UserStreamHandle,
 };
 use exchange::connectivity::Health;
 use exchange::stepping::Stepper;
-use exchange::trading::LocalFuture;
 
 use crate::ban_file::BanFile;
 use crate::clock::Clock;
@@ -33,9 +33,6 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 const INSTRUMENTS_EVERY_MS: u64 = 3_600_000;
 /// How often the exchange's clock is measured.
 const CLOCK_EVERY_MS: u64 = 600_000;
-
-/// Whether everything that the exchange has sent to the account has arrived: asked at the barrier of stepped pacing.
-pub type Arrived = Rc<dyn Fn() -> LocalFuture<bool>>;
 
 /// The exchange's public market data. Clones share the connection's state.
 #[derive(Clone)]
@@ -103,13 +100,13 @@ impl MarketFeed {
         self.refresh.store(true, Relaxed);
     }
 
-    /// Starts the streams on the current arbiter. `hear` gets every event; `arrived` is asked before a stepped simulator
-    /// moves on. What it returns is dropped when the feed must end.
+    /// Starts the streams on the current arbiter. `hear` gets every event; a stepped simulator waits for what
+    /// it sent to `account`. What it returns is dropped when the feed must end.
     pub fn start(
         &self,
         wiring: &Wiring,
         hear: impl Fn(MarketEvent) + 'static,
-        arrived: Option<Arrived>,
+        account: Option<Rc<UserStreamHandle>>,
     ) -> Box<dyn Any> {
         let (symbols, intervals) = (wiring.setup.symbols(), intervals(&wiring.setup));
         let mut config = StreamConfig::new(self.endpoints.stream.clone(), symbols, intervals, self.link.clone());
@@ -119,10 +116,14 @@ impl MarketFeed {
         let stream = Rc::new(MarketStream::spawn(config, Box::new(move |event| take(&of_sink, event, &hear))));
         actix_rt::spawn(watch(self.clone(), Rc::downgrade(&stream), wiring.clone()));
         if self.stepped {
-            let barrier = Barrier { stepper: Stepper::new(&self.endpoints.rest), arrived, wiring: wiring.clone() };
+            let barrier = Barrier {
+                stepper: Stepper::new(&self.endpoints.rest),
+                account: account.clone(),
+                wiring: wiring.clone(),
+            };
             actix_rt::spawn(barrier.step_for_ever(Rc::downgrade(&stream)));
         }
-        Box::new(stream)
+        Box::new((stream, account))
     }
 }
 
@@ -253,7 +254,7 @@ async fn watch(feed: MarketFeed, stream: Weak<StreamHandle>, wiring: Wiring) {
 /// The barrier of stepped pacing: the simulator moves when everything that its last step caused is done.
 struct Barrier {
     stepper: Stepper,
-    arrived: Option<Arrived>,
+    account: Option<Rc<UserStreamHandle>>,
     wiring: Wiring,
 }
 
@@ -263,11 +264,14 @@ impl Barrier {
         while !self.wiring.counters.stopping() {
             let Some(received) = stream.upgrade().map(|stream| stream.frames_by_server_number()) else { return };
             let all = expected.iter().all(|(connection, sent)| received.get(connection).is_none_or(|got| got >= sent));
-            if !all || !self.is_quiet().await {
+            // Read before the mailboxes are looked at: what was received by now has been handled when they are empty.
+            let of_account = self.account.as_ref().map(|account| account.events_by_server_number()).unwrap_or_default();
+            if !all || !self.is_quiet() {
                 actix_rt::time::sleep(Duration::from_millis(1)).await;
                 continue;
             }
-            match self.stepper.step().await {
+            match self.stepper.step(&of_account).await {
+                Ok(step) if step.waiting => actix_rt::time::sleep(Duration::from_micros(200)).await,
                 Ok(step) => {
                     expected = step.frames;
                     if step.done {
@@ -283,19 +287,10 @@ impl Barrier {
         }
     }
 
-    /// Whether nothing is on its way: in the mailboxes, and from the account's stream.
-    async fn is_quiet(&self) -> bool {
-        let wiring = &self.wiring;
-        let still = || {
-            wiring.counters.feed_connected()
-                && wiring.latch.permission() > domain::Permission::Nothing
-                && wiring.router.is_quiet()
-        };
-        if !still() {
-            return false;
-        }
-        let Some(arrived) = &self.arrived else { return true };
-        let before = wiring.router.delivered();
-        arrived().await && still() && wiring.router.delivered() == before
+    /// Whether nothing is on its way, and everything may be: a market that moved on during a recovery would be missed.
+    fn is_quiet(&self) -> bool {
+        self.wiring.counters.feed_connected()
+            && self.wiring.latch.permission() > domain::Permission::Nothing
+            && self.wiring.router.is_quiet()
     }
 }

@@ -1,8 +1,8 @@
 //! The order book of one symbol, kept in step with the exchange as it documents: buffered differences, a snapshot, and
 //! every difference after it without a gap.
 //!
-//! Pure: it asks for a snapshot, it does not fetch one. It must never show a book with a hole in it: a gap, or a bid at
-//! or above an ask, throws the book away.
+//! Pure: it asks for a snapshot, it does not fetch one. It must never show a book with a hole in it: a gap, a bid at or
+//! above an ask, or a market that has left the depth of the snapshot, throws the book away.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,6 +61,8 @@ pub struct OrderBook {
     asks: BTreeMap<Price, Quantity>,
     /// The last update in the book; `None` while it is not in step.
     last: Option<u64>,
+    /// The lowest bid and the highest ask of the snapshot. What lies beyond is not known until it changes.
+    depth: (Option<Price>, Option<Price>),
     buffered: VecDeque<DepthDiff>,
     resyncs: u64,
 }
@@ -134,7 +136,7 @@ impl OrderBook {
         }
         self.apply(&diff.bids, &diff.asks);
         self.last = Some(diff.last);
-        if self.is_crossed() { self.resync(diff) } else { Next::Go }
+        if self.is_crossed() || self.is_out_of_depth() { self.resync(diff) } else { Next::Go }
     }
 
     /// Takes a snapshot that was asked for.
@@ -146,6 +148,7 @@ impl OrderBook {
         self.bids.clear();
         self.asks.clear();
         self.apply(&snapshot.bids, &snapshot.asks);
+        self.depth = (self.bids.keys().next().copied(), self.asks.keys().next_back().copied());
         self.last = Some(snapshot.last);
         if self.is_crossed() {
             self.throw_away();
@@ -175,6 +178,13 @@ impl OrderBook {
 
     fn is_crossed(&self) -> bool {
         self.best_bid().zip(self.best_ask()).is_some_and(|(bid, ask)| bid.0 >= ask.0)
+    }
+
+    /// Whether a best price lies where the snapshot did not reach: a better one there may never have changed.
+    fn is_out_of_depth(&self) -> bool {
+        let (lowest, highest) = self.depth;
+        let bid_is = lowest.is_some_and(|lowest| self.best_bid().is_none_or(|(bid, _)| bid < lowest));
+        bid_is || highest.is_some_and(|highest| self.best_ask().is_none_or(|(ask, _)| ask > highest))
     }
 
     fn resync(&mut self, diff: DepthDiff) -> Next {

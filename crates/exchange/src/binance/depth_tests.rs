@@ -155,8 +155,9 @@ fn recorded_differences_give_the_recorded_best_bids_and_asks() {
         assert_eq!((book.best_bid(), book.best_ask()), (Some(*bid), Some(*ask)), "at {id}");
         compared += 1;
     }
-    assert_eq!((book.resyncs(), diffs), (0, 6495));
-    assert!(compared > 6000, "{compared}");
+    // In the end the market leaves the 1000 levels of the one snapshot that was recorded; from there on the book says so.
+    assert_eq!((book.resyncs(), book.update_id(), diffs), (1, None, 6495));
+    assert!(compared > 2500, "{compared}");
 }
 
 #[test]

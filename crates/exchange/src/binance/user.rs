@@ -3,6 +3,7 @@
 //! It must never pretend to be without a gap: nothing is replayed after one, so every loss and every new subscription is
 //! told, and the account must be asked in between.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -113,6 +114,14 @@ pub struct UserStream {
     config: UserStreamConfig,
     executions: ExecutionSink,
     sink: Box<dyn Fn(UserStreamEvent)>,
+    received: Rc<Received>,
+}
+
+/// What the newest connection received.
+#[derive(Debug, Default)]
+struct Received {
+    server_number: Cell<u64>,
+    events: Cell<u64>,
 }
 
 /// A running account's stream. It ends when this is dropped.
@@ -120,6 +129,19 @@ pub struct UserStream {
 pub struct UserStreamHandle {
     task: JoinHandle<()>,
     link: Link,
+    received: Rc<Received>,
+}
+
+impl UserStreamHandle {
+    /// Events received so far on the newest connection, by the number that the server gave it. The simulator counts the
+    /// same; the exchange gives no numbers.
+    #[must_use]
+    pub fn events_by_server_number(&self) -> BTreeMap<u64, u64> {
+        match self.received.server_number.get() {
+            0 => BTreeMap::new(),
+            number => BTreeMap::from([(number, self.received.events.get())]),
+        }
+    }
 }
 
 impl Drop for UserStreamHandle {
@@ -139,7 +161,9 @@ impl UserStream {
         sink: Box<dyn Fn(UserStreamEvent)>,
     ) -> UserStreamHandle {
         let link = config.link.clone();
-        UserStreamHandle { task: actix_rt::spawn(Rc::new(Self { config, executions, sink }).run()), link }
+        let received = Rc::new(Received::default());
+        let stream = Self { config, executions, sink, received: Rc::clone(&received) };
+        UserStreamHandle { task: actix_rt::spawn(Rc::new(stream).run()), link, received }
     }
 
     async fn run(self: Rc<Self>) {
@@ -222,6 +246,8 @@ impl UserStream {
             Ok(done) => done?,
             Err(_) => return Err(String::from("no answer to the subscription in time").into()),
         }
+        self.received.server_number.set(socket.server_number.unwrap_or_default());
+        self.received.events.set(0);
         let lifetime_ms = u64::try_from(self.config.lifetime.as_millis()).unwrap_or(u64::MAX);
         Ok(Subscription { socket, renew_at_ms: self.config.link.monotonic_ms().saturating_add(lifetime_ms) })
     }
@@ -311,7 +337,11 @@ impl UserStream {
 
     /// Takes one message. Whether the subscription ends with it.
     fn take(&self, message: &[u8]) -> Option<End> {
-        match parse_user_frame(message) {
+        let frame = parse_user_frame(message);
+        if !matches!(frame, Ok(UserFrame::Answer(_) | UserFrame::Shutdown)) {
+            self.received.events.set(self.received.events.get() + 1);
+        }
+        match frame {
             Ok(UserFrame::Execution(events)) => events.into_iter().for_each(|event| (self.executions)(event)),
             Ok(UserFrame::Balances(held, time)) => (self.sink)(UserStreamEvent::Balances(held, time)),
             Ok(UserFrame::Transfer(transfer)) => (self.sink)(UserStreamEvent::Transfer(transfer)),

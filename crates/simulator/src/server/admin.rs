@@ -174,8 +174,23 @@ fn reach(core: &Core, body: &Value) -> Result<Reach, String> {
 }
 
 /// Moves a stepped clock. Every frame is in its client's queue before this answers, however slowly the client reads.
+///
+/// `received` holds what a client has had so far, by connection: while anything is on its way to it nothing moves, and the
+/// answer says `waiting`.
 async fn step(shared: &Shared, body: &Value) -> HttpResponse {
-    let first = reach(&shared.lock(), body);
+    let (first, sent) = {
+        let core = shared.lock();
+        (reach(&core, body), core.hub.counts())
+    };
+    let had = body["received"].as_object();
+    let is_on_its_way = |(id, had): (&String, &Value)| {
+        let sent = id.parse().ok().and_then(|id: u64| sent.get(&id));
+        sent.is_some_and(|sent| had.as_u64().is_some_and(|had| had < *sent))
+    };
+    if had.is_some_and(|had| had.iter().any(is_on_its_way)) {
+        let time = shared.lock().now();
+        return HttpResponse::Ok().json(json!({"time": time, "frames": sent, "done": false, "waiting": true}));
+    }
     let mut reach = match first {
         Ok(reach) => reach,
         Err(message) => return bad(&message),

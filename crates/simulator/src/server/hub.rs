@@ -59,8 +59,8 @@ struct Connection {
     /// User data subscriptions, by number.
     subscriptions: BTreeMap<u64, Subscription>,
     next_subscription: u64,
-    /// Market frames queued so far.
-    market_frames: u64,
+    /// Market frames and events of accounts queued so far.
+    frames_sent: u64,
     /// A frame that comes after the one that follows.
     held_back: Option<Frame>,
 }
@@ -96,7 +96,7 @@ impl Hub {
             streams: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             next_subscription: 0,
-            market_frames: 0,
+            frames_sent: 0,
             held_back: None,
         };
         self.connections.insert(self.last_id, connection);
@@ -319,8 +319,8 @@ impl Hub {
             } else {
                 untouched
             };
-            if stream.is_some() {
-                connection.market_frames += u64::from(fate.copies);
+            if stream.is_some() || account.is_some() {
+                connection.frames_sent += u64::from(fate.copies);
             }
             if fate.is_held_back && fate.copies > 0 && connection.held_back.is_none() {
                 connection.held_back = Some(frame);
@@ -364,8 +364,8 @@ impl Hub {
         self.connections.get(&id).map(|connection| connection.queue.clone())
     }
 
-    /// Market frames queued so far, by connection.
+    /// Market frames and events of accounts queued so far, by connection.
     pub(super) fn counts(&self) -> BTreeMap<ConnectionId, u64> {
-        self.connections.iter().map(|(id, connection)| (*id, connection.market_frames)).collect()
+        self.connections.iter().map(|(id, connection)| (*id, connection.frames_sent)).collect()
     }
 }
