@@ -21,6 +21,7 @@ mod parameters;
 pub mod queries;
 pub mod rate;
 pub mod rest;
+mod session;
 pub mod sign;
 mod socket;
 pub mod stream;

@@ -13,7 +13,6 @@ use actix_rt::time::{sleep, timeout};
 use awc::ws::Message;
 use domain::{Asset, Timestamp};
 use futures_util::future::{Either, select};
-use serde::Serialize;
 
 use super::account_wire::Balance;
 use super::budget::LimitKind;
@@ -22,7 +21,8 @@ use super::errors::{banned_until, refusal};
 use super::events::{Answer, Transfer, UserFrame, parse_user_frame};
 use super::link::Link;
 use super::rate::Limited;
-use super::sign::{Credentials, RECEIVE_WINDOW_MS};
+use super::session::{plain_request, signed_request};
+use super::sign::Credentials;
 use super::socket::{Connector, Incoming, Socket};
 use super::weights::SESSION;
 use crate::connectivity::Observation;
@@ -379,39 +379,4 @@ fn loss_of(end: End) -> Loss {
         End::Lost(loss) => loss,
         End::Renew(why) => why.to_owned().into(),
     }
-}
-
-#[derive(Serialize)]
-struct Request<'a> {
-    id: &'a str,
-    method: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params: Option<Params<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Params<'a> {
-    api_key: &'a str,
-    recv_window: u32,
-    timestamp: i64,
-    signature: String,
-}
-
-/// A signed request. Signed are the other parameters, sorted by name, raw.
-fn signed_request(method: &str, credentials: &Credentials, timestamp: i64) -> String {
-    let api_key = credentials.api_key();
-    let payload = format!("apiKey={api_key}&recvWindow={RECEIVE_WINDOW_MS}&timestamp={timestamp}");
-    let signature = credentials.secret().sign(payload.as_bytes());
-    request(method, Some(Params { api_key, recv_window: RECEIVE_WINDOW_MS, timestamp, signature }))
-}
-
-/// A request of a session that is logged on.
-fn plain_request(method: &str) -> String {
-    request(method, None)
-}
-
-fn request(method: &str, params: Option<Params<'_>>) -> String {
-    serde_json::to_string(&Request { id: "1", method, params })
-        .expect("invariant: texts and numbers can be written as JSON")
 }
