@@ -162,6 +162,8 @@ reason_codes! {
     OutcomeUnknown => "OUTCOME_UNKNOWN",
     /// The exchange does not know an order whose validity has passed: it never arrived.
     NeverArrived => "NEVER_ARRIVED",
+    /// An order that the exchange once had is unknown to it: it was lost there.
+    OrderLost => "ORDER_LOST",
     /// A fill came for an order that the book does not know.
     ForeignFill => "FOREIGN_FILL",
     /// Local state and exchange differ.

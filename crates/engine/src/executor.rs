@@ -8,8 +8,8 @@ mod guard;
 use std::collections::BTreeMap;
 
 use domain::{
-    Alert, ClientOrderId, CorrelationId, ExecutionEvent, InstanceId, Millis, OrderReport, OrderSpec, Price, ReasonCode,
-    Scope, Severity, Symbol, Timestamp,
+    Alert, ClientOrderId, CorrelationId, ExecutionEvent, InstanceId, Millis, OrderReport, OrderSpec, Price, Purpose,
+    ReasonCode, Scope, Severity, Symbol, Timestamp,
 };
 use ledger::OrderEnd;
 use risk::{ApprovedOrder, Protection};
@@ -33,6 +33,9 @@ struct InFlight {
     instance: InstanceId,
     /// The other leg, which left in the same request.
     oco: Option<ClientOrderId>,
+    is_exit: bool,
+    /// Since when the exchange does not know it, although it once did.
+    missing_since: Option<Timestamp>,
     expires_at: Timestamp,
     asked_at: Timestamp,
     /// Only what the exchange has not acknowledged is asked for again and again.
@@ -53,6 +56,8 @@ fn in_flight(spec: &OrderSpec, expires_at: Timestamp, asked_at: Timestamp, unkno
         symbol: spec.symbol.clone(),
         instance: spec.instance.clone(),
         oco: spec.oco.clone(),
+        is_exit: spec.purpose != Purpose::Entry,
+        missing_since: None,
         expires_at,
         asked_at,
         acknowledged: false,
@@ -119,14 +124,19 @@ impl Executor {
             }
             ExecutorMessage::Queried(symbol, id, answer) => self.queried(now, &symbol, &id, answer, effects),
             ExecutorMessage::Position(update) => self.position(now, *update, effects),
-            ExecutorMessage::ExitRefused(instance, symbol, _) => {
-                self.on_guard(now, &instance, &symbol, effects, |guard, effects| guard.exit_refused(now, effects));
+            ExecutorMessage::ExitRefused(instance, symbol, reason) => {
+                self.on_guard(now, &instance, &symbol, effects, |guard, effects| {
+                    guard.exit_refused(now, reason, effects);
+                });
             }
-            ExecutorMessage::ProtectionRefused(instance, symbol, reason) => {
-                self.on_guard(now, &instance, &symbol, effects, |guard, _| guard.protection_refused(now, reason));
+            ExecutorMessage::ProtectionRefused(instance, symbol, reason, offered) => {
+                self.on_guard(now, &instance, &symbol, effects, |guard, effects| {
+                    guard.protection_refused(now, reason, offered, effects);
+                });
             }
             ExecutorMessage::Close(exit) => {
                 let (instance, symbol) = (exit.instance().clone(), exit.symbol().clone());
+                self.tell_unguarded(now, &instance, &symbol, effects);
                 self.on_guard(now, &instance, &symbol, effects, |guard, effects| guard.close(&exit, now, effects));
             }
             ExecutorMessage::Cycle(cycle) => {
@@ -156,6 +166,21 @@ impl Executor {
         }
     }
 
+    /// Orders rest for a position that nothing guards: that cannot be, and a person must look.
+    fn tell_unguarded(&self, now: Timestamp, instance: &InstanceId, symbol: &Symbol, effects: &mut Effects) {
+        if self.guards.get(symbol).is_some_and(|guards| guards.contains_key(instance)) {
+            return;
+        }
+        let text = format!(
+            "{instance} holds {symbol} without a guard, and orders rest for it. Nothing was closed: start the service \
+             again, and close the position by hand if that does not help."
+        );
+        let (severity, reason, scope) =
+            (Severity::Critical, ReasonCode::ProtectionRefused, Scope::Instance(instance.clone()));
+        let correlation_id = CorrelationId::default();
+        effects.alert(ActorId::Executor, Alert { time: now, severity, reason, scope, text, correlation_id });
+    }
+
     fn approved(&mut self, now: Timestamp, order: Box<ApprovedOrder>, effects: &mut Effects) {
         let spec = order.spec();
         if let Some(protection) = order.protection() {
@@ -182,7 +207,7 @@ impl Executor {
         match result {
             SubmitResult::NotSent(id, reason) => self.conclude(id, OrderEnd::NotSent, reason, effects),
             SubmitResult::Refused(id, detail) => {
-                self.tell_refused_protection(now, &id, &detail, effects);
+                self.tell_refused_exit(now, &id, &detail, effects);
                 self.conclude(id, OrderEnd::Rejected, ReasonCode::ExchangeRejected, effects);
             }
             SubmitResult::Accepted(reports, fills) => {
@@ -213,27 +238,23 @@ impl Executor {
         }
     }
 
-    /// The exchange did not let a protective exit rest: the price is watched here, and the operator must know.
-    fn tell_refused_protection(&mut self, now: Timestamp, id: &ClientOrderId, detail: &str, effects: &mut Effects) {
-        let Some((instance, symbol)) =
-            self.in_flight.get(id).map(|order| (order.instance.clone(), order.symbol.clone()))
-        else {
-            return;
-        };
+    /// The exchange did not take an exit: the operator must know that the service alone watches the position.
+    fn tell_refused_exit(&mut self, now: Timestamp, id: &ClientOrderId, detail: &str, effects: &mut Effects) {
+        let Some(order) = self.in_flight.get(id) else { return };
+        let (instance, symbol, is_list) = (order.instance.clone(), order.symbol.clone(), order.oco.is_some());
         let Some(guard) = self.guards.get_mut(&symbol).and_then(|guards| guards.get_mut(&instance)) else { return };
-        if !guard.resting().iter().any(|exit| exit.id == *id) {
+        let rests = guard.resting().iter().any(|exit| exit.id == *id);
+        if !order.is_exit || !(if rests { guard.list_refused(now, is_list) } else { guard.is_first_refusal() }) {
             return;
         }
-        let reason = ReasonCode::ProtectionRefused;
-        guard.protection_refused(now, reason);
+        let what = if rests { "let the protective exit rest" } else { "take the exit" };
         let text = format!(
-            "The exchange did not take the protective exit of {instance} on {symbol}: {detail}. The price is watched by \
-             the service alone, and the exit is offered again."
+            "The exchange did not {what} of {instance} on {symbol}: {detail}. The price is watched by the service, and \
+             the exit is tried again."
         );
-        let scope = Scope::Instance(instance);
-        let correlation_id = CorrelationId::default();
-        let alert = Alert { time: now, severity: Severity::High, reason, scope, text, correlation_id };
-        effects.alert(ActorId::Executor, alert);
+        let (severity, scope) = (if rests { Severity::High } else { Severity::Critical }, Scope::Instance(instance));
+        let (reason, correlation_id) = (ReasonCode::ProtectionRefused, CorrelationId::default());
+        effects.alert(ActorId::Executor, Alert { time: now, severity, reason, scope, text, correlation_id });
     }
 
     fn acknowledge(&mut self, report: &OrderReport) {
@@ -258,15 +279,23 @@ impl Executor {
                 effects.send(tell(GlobalRiskMessage::Execution(Box::new(ExecutionEvent::Report(*report)))));
             }
             Ok(None) => {
-                let gone = self
-                    .in_flight
-                    .get(id)
-                    .is_some_and(|order| order.symbol == *symbol && now > order.expires_at + VALIDITY_MARGIN);
-                if gone {
-                    self.in_flight.remove(id);
-                    let (id, reason) = (id.clone(), ReasonCode::NeverArrived);
-                    effects.send(tell(GlobalRiskMessage::Concluded(id, OrderEnd::NeverArrived, reason)));
+                let Some(order) = self.in_flight.get_mut(id).filter(|order| order.symbol == *symbol) else { return };
+                if now <= order.expires_at + VALIDITY_MARGIN {
+                    return;
                 }
+                let (end, reason) = if order.acknowledged {
+                    // It was there. One answer may be wrong; two that lie apart are not.
+                    let since = *order.missing_since.get_or_insert(now);
+                    if now.since(since) < SILENCE_MAX {
+                        effects.push(Effect::QueryOrder(symbol.clone(), id.clone()));
+                        return;
+                    }
+                    (OrderEnd::Lost, ReasonCode::OrderLost)
+                } else {
+                    (OrderEnd::NeverArrived, ReasonCode::NeverArrived)
+                };
+                self.in_flight.remove(id);
+                effects.send(tell(GlobalRiskMessage::Concluded(id.clone(), end, reason)));
             }
             // It is asked again with a later cycle.
             Err(_) => {}
@@ -289,7 +318,7 @@ impl Executor {
         let mark = self.marks.get(&symbol).copied();
         let Some(guards) = self.guards.get_mut(&symbol) else { return };
         let Some(guard) = guards.get_mut(&instance) else { return };
-        if guard.position(update) {
+        if guard.position(now, update, effects) {
             effects.journal(now, ActorId::Executor, correlation_id, guard.cleared());
             guards.remove(&instance);
         } else {

@@ -119,6 +119,8 @@ pub struct PositionUpdate {
     pub entry: Option<ClientOrderId>,
     /// Whether an exit that trades at once is at work.
     pub exit_working: bool,
+    /// What exits that trade at once may still close, in base units.
+    pub exit_open: Quantity,
     /// What rests on the exchange to close the position.
     pub resting: Vec<RestingExit>,
     /// Whether exits that a strategy asks for are permitted now.
@@ -191,6 +193,8 @@ pub enum ExchangeEvent {
     Unreachable(String),
     /// The exchange answers again.
     Reachable,
+    /// The exchange refuses the key, and what it said.
+    KeyRefused(String),
     /// Something came into the account, or left it, without a trade: a deposit, a withdrawal, a transfer.
     Transfer {
         /// What.
@@ -207,8 +211,8 @@ pub enum ExchangeEvent {
 pub enum GlobalRiskMessage {
     /// The connection to the exchange told something.
     Exchange(ExchangeEvent),
-    /// What happened during an outage is booked.
-    GapClosed,
+    /// What happened during an outage is booked, up to the question of this number.
+    GapClosed(u64),
     /// Somebody wishes to trade.
     Intent(OrderIntent),
     /// A protective exit is to rest on the exchange.
@@ -307,8 +311,8 @@ pub enum ExecutorMessage {
     Position(Box<PositionUpdate>),
     /// An exit was refused.
     ExitRefused(InstanceId, Symbol, ReasonCode),
-    /// A protective exit may not rest on the exchange.
-    ProtectionRefused(InstanceId, Symbol, ReasonCode),
+    /// A protective exit of so much may not rest on the exchange.
+    ProtectionRefused(InstanceId, Symbol, ReasonCode, Quantity),
     /// What rests is to be given up for this exit.
     Close(ExitIntent),
     /// The price of a symbol.
@@ -329,8 +333,8 @@ pub enum ExecutorMessage {
 pub enum ReconcilerMessage {
     /// Recover this scope.
     Start(Scope),
-    /// Events of the account may have been missed: ask for what happened.
-    CloseGap,
+    /// Events of the account may have been missed: ask for what happened. Ascending numbers.
+    CloseGap(u64),
     /// The book, as it is now, and what is held beside it, by asset.
     Book(Box<Ledger>, BTreeMap<Asset, Quantity>),
     /// What the exchange says, or why it could not be gathered.

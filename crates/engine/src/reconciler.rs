@@ -42,8 +42,10 @@ pub struct Reconciler {
     symbols: Vec<Symbol>,
     validity: domain::Millis,
     attempts: u32,
-    /// Events may have been missed since the last question was asked.
-    gap: bool,
+    /// Events may have been missed that nobody has asked for yet: the newest gap.
+    gap: Option<u64>,
+    /// The newest gap that the question under way covers.
+    asked_gap: u64,
 }
 
 impl Reconciler {
@@ -51,7 +53,7 @@ impl Reconciler {
     #[must_use]
     pub fn new(setup: &Setup, bases: BTreeMap<Symbol, Asset>) -> Self {
         let validity = domain::Millis::new(setup.limits.approval_validity_ms.get() + executor::VALIDITY_MARGIN.get());
-        Self { step: Step::Idle, bases, symbols: setup.symbols(), validity, attempts: 0, gap: false }
+        Self { step: Step::Idle, bases, symbols: setup.symbols(), validity, attempts: 0, gap: None, asked_gap: 0 }
     }
 
     /// What it does now, for people.
@@ -72,11 +74,13 @@ impl Reconciler {
         let step = std::mem::replace(&mut self.step, Step::Idle);
         self.step = match (message, step) {
             (ReconcilerMessage::Start(scope), step) => {
-                self.gap |= matches!(step, Step::GapGathering(_) | Step::GapApplying | Step::GapWaiting);
+                if matches!(step, Step::GapGathering(_) | Step::GapApplying | Step::GapWaiting) {
+                    self.gap = self.gap.max(Some(self.asked_gap));
+                }
                 self.start(scope, effects)
             }
-            (ReconcilerMessage::CloseGap, step) => {
-                self.gap = true;
+            (ReconcilerMessage::CloseGap(number), step) => {
+                self.gap = self.gap.max(Some(number));
                 step
             }
             (ReconcilerMessage::Book(book, outside), Step::Gathering(recovery, _)) => {
@@ -108,10 +112,8 @@ impl Reconciler {
                 }
             }
             (ReconcilerMessage::Applied { unresolved: 0, drifting: 0 }, Step::GapApplying) => {
-                // What came in meanwhile has its own question.
-                if !self.gap {
-                    effects.send(Envelope::GlobalRisk(GlobalRiskMessage::GapClosed));
-                }
+                // A gap that was told of meanwhile has its own question.
+                effects.send(Envelope::GlobalRisk(GlobalRiskMessage::GapClosed(self.asked_gap)));
                 Step::Idle
             }
             (ReconcilerMessage::Applied { .. }, Step::GapApplying) => Step::GapWaiting,
@@ -134,13 +136,13 @@ impl Reconciler {
                 step,
             ) => step,
         };
-        if self.gap && matches!(self.step, Step::Idle) {
+        if self.gap.is_some() && matches!(self.step, Step::Idle) {
             self.step = self.ask_for_gap(effects);
         }
     }
 
     fn ask_for_gap(&mut self, effects: &mut Effects) -> Step {
-        self.gap = false;
+        self.asked_gap = self.gap.take().unwrap_or(self.asked_gap);
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::DescribeBook));
         Step::GapGathering(None)
     }

@@ -120,6 +120,15 @@ pub enum Record {
         /// Who or what loosened it.
         by: String,
     },
+    /// A position has another guard, because an entry that brought one has filled.
+    ProtectionChanged {
+        /// Whose.
+        instance: InstanceId,
+        /// Of which market.
+        symbol: Symbol,
+        /// What guards it now.
+        protection: Protection,
+    },
     /// What is under way with the exits that rest for a position; `None` ends it.
     ProtectionSequence {
         /// Whose.
@@ -217,6 +226,7 @@ impl Record {
             Self::FillNotBooked { .. } => "fill_not_booked",
             Self::RestrictionRaised { .. } => "restriction_raised",
             Self::RestrictionLoosened { .. } => "restriction_loosened",
+            Self::ProtectionChanged { .. } => "protection_changed",
             Self::ProtectionSequence { .. } => "protection_sequence",
             Self::ProtectionCleared { .. } => "protection_cleared",
             Self::EquitySampled { .. } => "equity_sampled",

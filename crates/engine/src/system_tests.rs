@@ -649,3 +649,37 @@ fn is_alert(entry: &JournalEntry, reason: ReasonCode) -> bool {
 fn alerted(world: &World, reason: ReasonCode) -> bool {
     world.exchange.journal.iter().any(|entry| is_alert(entry, reason))
 }
+
+#[test]
+fn an_outage_that_begins_again_is_not_ended_by_the_answer_to_the_one_before() {
+    use crate::ExchangeEvent::{AccountStreamLost, AccountStreamSubscribed};
+    let mut world = World::new(Answer::Fill).start();
+    let mut effects = Effects::new();
+    let event = |event| GlobalRiskMessage::Exchange(event);
+    let now = world.now;
+    // Lost and back: question 1 is asked. Lost again before its answer is there.
+    for one in [AccountStreamLost("a".into()), AccountStreamSubscribed, AccountStreamLost("b".into())] {
+        world.system.global_risk.handle(now, event(one), &mut effects);
+    }
+    world.system.global_risk.handle(now, GlobalRiskMessage::GapClosed(1), &mut effects);
+    assert_eq!(world.system.latch().permission(), Permission::Exits);
+    // Back: question 2. The late answer to question 1 ends nothing, and a loosening that waits for its commit is void
+    // once the outage has begun again.
+    world.system.global_risk.handle(now, event(AccountStreamSubscribed), &mut effects);
+    world.system.global_risk.handle(now, GlobalRiskMessage::GapClosed(1), &mut effects);
+    effects.drain();
+    world.system.global_risk.handle(now, GlobalRiskMessage::GapClosed(2), &mut effects);
+    let loosened: Vec<_> = effects
+        .drain()
+        .filter_map(|effect| match effect {
+            Effect::Send(Envelope::GlobalRisk(loosened @ GlobalRiskMessage::Loosened(..))) => Some(loosened),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(loosened.len(), 1);
+    world.system.global_risk.handle(now, event(AccountStreamLost("c".into())), &mut effects);
+    for late in loosened {
+        world.system.global_risk.handle(now, late, &mut effects);
+    }
+    assert_eq!(world.system.latch().permission(), Permission::Exits);
+}

@@ -27,7 +27,7 @@ enum Stage {
 }
 
 /// How an order ended. Where two ends are told, the later variant prevails; the first two are our own conclusions and
-/// yield to any word of the exchange.
+/// yield to any word of the exchange, the third yields to another end and to fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderEnd {
@@ -35,6 +35,8 @@ pub enum OrderEnd {
     NotSent,
     /// The exchange does not know it and its validity has passed.
     NeverArrived,
+    /// It was there, and the exchange does not know it any more.
+    Lost,
     /// Refused by the exchange.
     Rejected,
     /// Ended by the exchange.
@@ -74,6 +76,7 @@ impl std::fmt::Display for OrderState {
             Self::Filled => "FILLED",
             Self::Ended(OrderEnd::NotSent) => "NOT_SENT",
             Self::Ended(OrderEnd::NeverArrived) => "NEVER_ARRIVED",
+            Self::Ended(OrderEnd::Lost) => "LOST",
             Self::Ended(OrderEnd::Rejected) => "REJECTED",
             Self::Ended(OrderEnd::Expired) => "EXPIRED",
             Self::Ended(OrderEnd::Canceled) => "CANCELED",
@@ -133,6 +136,12 @@ impl Order {
     #[must_use]
     pub fn id(&self) -> &ClientOrderId {
         &self.spec.client_order_id
+    }
+
+    /// Whether the exchange has ever spoken of it.
+    #[must_use]
+    pub fn is_acknowledged(&self) -> bool {
+        self.stage == Stage::Acknowledged
     }
 
     /// Where it is.

@@ -121,7 +121,8 @@ fn order_finding(
         }
         None if order.state().is_final() => None,
         None if snapshot.time.since(order.intended_at) > validity => {
-            Some(Finding::OrderNeverArrived(id.clone(), OrderEnd::NeverArrived))
+            let end = if order.is_acknowledged() { OrderEnd::Lost } else { OrderEnd::NeverArrived };
+            Some(Finding::OrderNeverArrived(id.clone(), end))
         }
         None => Some(Finding::OrderUnresolved(id.clone())),
     }

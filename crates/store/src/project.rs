@@ -3,7 +3,7 @@
 use domain::{Alert, Fill, Timestamp};
 use engine::Record;
 use ledger::{EquityTracker, InstanceBook, Order, RoundTrip};
-use risk::{Release, Restriction};
+use risk::{Protection, Release, Restriction};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::chain::ChainedRow;
@@ -43,19 +43,20 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
         Record::OrderIntended { order: body, protection } => {
             order(connection, body, row.correlation_id).await?;
             let Some(protection) = protection else { return Ok(()) };
-            sqlx::query(
-                "INSERT INTO protections (instance, symbol, stop, take_profit, style) VALUES (?, ?, ?, ?, ?) \
-                 ON CONFLICT (instance, symbol) DO UPDATE SET stop = excluded.stop, \
-                 take_profit = excluded.take_profit, style = excluded.style",
+            // What guards a position that is held stays until the new entry fills (`ProtectionChanged`).
+            let (instance, symbol) = (body.spec.instance.as_str(), body.spec.symbol.as_str());
+            let held: Option<i64> = sqlx::query_scalar(
+                "SELECT 1 FROM positions p JOIN protections g USING (instance, symbol) \
+                 WHERE p.instance = ? AND p.symbol = ? AND p.opened_at IS NOT NULL",
             )
-            .bind(body.spec.instance.as_str())
-            .bind(body.spec.symbol.as_str())
-            .bind(protection.stop.to_string())
-            .bind(protection.take_profit.map(|price| price.to_string()))
-            .bind(word(&protection.style))
-            .execute(connection)
+            .bind(instance)
+            .bind(symbol)
+            .fetch_optional(&mut *connection)
             .await?;
-            Ok(())
+            if held.is_some() { Ok(()) } else { protect(connection, instance, symbol, protection).await }
+        }
+        Record::ProtectionChanged { instance, symbol, protection } => {
+            protect(connection, instance.as_str(), symbol.as_str(), protection).await
         }
         Record::ProtectionSequence { instance, symbol, sequence } => {
             sqlx::query("UPDATE protections SET sequence = ? WHERE instance = ? AND symbol = ?")
@@ -82,11 +83,16 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             Ok(())
         }
         Record::ProtectionCleared { instance, symbol } => {
-            sqlx::query("DELETE FROM protections WHERE instance = ? AND symbol = ?")
-                .bind(instance.as_str())
-                .bind(symbol.as_str())
-                .execute(connection)
-                .await?;
+            // An entry may have been intended while the end of the position before was on its way.
+            sqlx::query(
+                "DELETE FROM protections WHERE instance = ? AND symbol = ? AND NOT EXISTS (SELECT 1 FROM orders o \
+                 WHERE o.done = 0 AND o.purpose = 'entry' AND o.instance = protections.instance \
+                 AND o.symbol = protections.symbol)",
+            )
+            .bind(instance.as_str())
+            .bind(symbol.as_str())
+            .execute(connection)
+            .await?;
             Ok(())
         }
         Record::RestrictionRaised { restriction } => restricted(connection, restriction).await,
@@ -147,6 +153,20 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
         | Record::OrderValidated { .. }
         | Record::Commanded { .. } => Ok(()),
     }
+}
+
+async fn protect(connection: &mut SqliteConnection, instance: &str, symbol: &str, protection: &Protection) -> Result {
+    sqlx::query(
+        "INSERT OR REPLACE INTO protections (instance, symbol, stop, take_profit, style) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(instance)
+    .bind(symbol)
+    .bind(protection.stop.to_string())
+    .bind(protection.take_profit.map(|price| price.to_string()))
+    .bind(word(&protection.style))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn order(connection: &mut SqliteConnection, order: &Order, correlation_id: i64) -> Result {

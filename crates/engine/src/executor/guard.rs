@@ -25,6 +25,12 @@ use crate::{Effects, PositionUpdate};
 pub const ESCALATION: Millis = Millis::from_secs(10);
 /// How long to wait before what failed is tried again, in exchange time: a refused protection, an unanswered cancel.
 pub(super) const REPEAT: Millis = Millis::from_secs(5);
+/// A wish that the gate has not answered after so long is lost, in exchange time.
+const ANSWER_TIME: Millis = Millis::from_secs(30);
+/// The first pause before an exit that was refused, or closed less than it should, is sent again, and the longest one; it
+/// doubles in between. In exchange time.
+const EXIT_PAUSE: Millis = Millis::from_secs(1);
+const EXIT_PAUSE_MAX: Millis = Millis::from_secs(32);
 /// So many stops of one position may rest beside each other; a further part replaces them all by one.
 const STOPS_MAX: usize = 3;
 
@@ -52,8 +58,8 @@ pub enum Sequence {
 enum Exit {
     /// None is asked for.
     None,
-    /// The wish is on its way to the gate.
-    Asked,
+    /// The wish is on its way to the gate, since this moment.
+    Asked(Timestamp),
     /// It is with the exchange.
     Working,
 }
@@ -71,12 +77,21 @@ pub(super) struct Guard {
     entry: Option<ClientOrderId>,
     resting: Vec<RestingExit>,
     exit: Exit,
+    /// What exits at work may still close, in base units.
+    exit_open: Quantity,
     exits_permitted: bool,
     sequence: Option<Sequence>,
+    /// No exit is sent before, and for how long the next pause is.
+    exit_at: Timestamp,
+    exit_pause: Millis,
     /// A restart found it, and the ledger has not yet said what rests and what is at work.
     restored: bool,
-    /// A wish to protect is on its way to the gate.
-    protecting: bool,
+    /// Since when a wish to protect is on its way to the gate.
+    protecting: Option<Timestamp>,
+    /// The exchange did not take a list: from now on the stop rests alone, and the target is watched.
+    list_refused: bool,
+    /// All parts were replaced by one and did not fit into it: what is left over is watched.
+    consolidated: bool,
     /// Not to be protected again before.
     protect_at: Timestamp,
     /// So much was too little for the exchange to take, in base units.
@@ -107,10 +122,15 @@ impl Guard {
             entry: None,
             resting: Vec::new(),
             exit: Exit::None,
+            exit_open: Quantity::ZERO,
             exits_permitted: false,
             sequence: None,
+            exit_at: Timestamp::EPOCH,
+            exit_pause: EXIT_PAUSE,
             restored: false,
-            protecting: false,
+            protecting: None,
+            list_refused: false,
+            consolidated: false,
             protect_at: Timestamp::EPOCH,
             too_small: Quantity::ZERO,
             cancelled_at: None,
@@ -148,73 +168,139 @@ impl Guard {
         self.position.as_ref().map_or(Quantity::ZERO, |position| position.quantity().abs())
     }
 
-    /// What is held and reserved by no stop, in base units.
-    pub(super) fn uncovered(&self) -> Quantity {
-        let held = self.held();
-        let covered: Quantity = self.stops().map(|stop| stop.open_quantity).sum();
-        (held - covered).max(Quantity::ZERO)
-    }
-
     fn stops(&self) -> impl Iterator<Item = &RestingExit> {
         self.resting.iter().filter(|exit| exit.stop_price.is_some())
     }
 
     /// Where the instance stands. True if nothing is left to guard.
-    pub(super) fn position(&mut self, update: PositionUpdate) -> bool {
+    pub(super) fn position(&mut self, now: Timestamp, update: PositionUpdate, effects: &mut Effects) -> bool {
         self.restored = false;
         self.correlation_id = update.correlation_id;
         self.entry = update.entry;
         let before = self.held();
         self.position = (!update.flat).then_some(update.position);
+        if self.held() != before {
+            (self.too_small, self.exit_pause, self.consolidated) = (Quantity::ZERO, EXIT_PAUSE, false);
+        }
         if self.position.is_none() {
-            self.too_small = Quantity::ZERO;
+            self.list_refused = false;
         }
         if self.held() > before
             && let Some((_, protection)) = self.promised.take()
         {
-            self.protection = protection;
+            self.adopt(protection, now, effects);
         }
         self.promised.take_if(|(entry, _)| self.entry.as_ref() != Some(entry));
         // What was asked for rests now, or is on its way to rest.
         if update.resting.iter().any(|exit| self.resting.iter().all(|before| before.id != exit.id)) {
-            self.protecting = false;
+            self.protecting = None;
         }
         self.resting = update.resting;
+        self.exit_open = update.exit_open;
         self.exits_permitted = update.exits_permitted;
         self.exit = match (self.exit, update.exit_working) {
             (_, true) => Exit::Working,
-            (Exit::Asked, false) if self.position.is_some() => Exit::Asked,
-            (Exit::None | Exit::Asked | Exit::Working, false) => Exit::None,
+            (Exit::Asked(at), false) if self.position.is_some() => Exit::Asked(at),
+            (Exit::Working, false) => {
+                // It ended and closed nothing more.
+                if self.held() == before {
+                    self.pause(now);
+                }
+                Exit::None
+            }
+            (Exit::None | Exit::Asked(_), false) => Exit::None,
         };
         self.position.is_none() && self.entry.is_none() && self.resting.is_empty()
     }
 
     /// The gate refused the exit that was asked for: what is held is protected again.
-    pub(super) fn exit_refused(&mut self, now: Timestamp, effects: &mut Effects) {
+    pub(super) fn exit_refused(&mut self, now: Timestamp, reason: ReasonCode, effects: &mut Effects) {
         self.exit = Exit::None;
+        self.pause(now);
+        if matches!(reason, ReasonCode::NothingToExit) {
+            self.too_small = self.too_small.max(self.unreserved());
+        }
         if matches!(self.sequence, Some(Sequence::Close { .. })) {
             self.turn_to(None, now, effects);
         }
     }
 
-    /// The gate, or the exchange, refused to let the exit rest.
-    pub(super) fn protection_refused(&mut self, now: Timestamp, reason: ReasonCode) {
-        self.protecting = false;
+    /// What was refused, or has ended too early, is not sent again at once: the reason may last.
+    fn pause(&mut self, now: Timestamp) {
+        self.exit_at = now + self.exit_pause;
+        self.exit_pause = Millis::new(self.exit_pause.get().saturating_mul(2)).min(EXIT_PAUSE_MAX);
+    }
+
+    /// Whether the exit that the exchange refused is the first of a series.
+    pub(super) fn is_first_refusal(&self) -> bool {
+        self.exit_pause == EXIT_PAUSE
+    }
+
+    /// The gate refused to let the exit of `offered` rest.
+    pub(super) fn protection_refused(
+        &mut self,
+        now: Timestamp,
+        reason: ReasonCode,
+        offered: Quantity,
+        effects: &mut Effects,
+    ) {
+        self.protecting = None;
         self.protect_at = now + REPEAT;
-        if matches!(reason, ReasonCode::QuantityBelowMinimum | ReasonCode::NotionalBelowMinimum) {
-            self.too_small = self.too_small.max(self.uncovered());
+        match reason {
+            ReasonCode::QuantityBelowMinimum | ReasonCode::NotionalBelowMinimum => {
+                self.too_small = self.too_small.max(offered);
+            }
+            // One stop for everything needs one slot.
+            ReasonCode::NoProtectionSlot if self.stops().count() > 1 && !self.consolidated => {
+                self.consolidated = true;
+                self.turn_to(Some(Sequence::Replace), now, effects);
+            }
+            _ => {}
         }
     }
 
-    /// Gives what rests up for an exit at market.
+    /// The exchange refused to let the exit rest. True if nobody was told before.
+    pub(super) fn list_refused(&mut self, now: Timestamp, is_list: bool) -> bool {
+        self.protecting = None;
+        let first = now > self.protect_at + REPEAT;
+        self.protect_at = now + REPEAT;
+        self.list_refused |= is_list;
+        first
+    }
+
+    /// Gives what rests up for an exit at market. A close that is under way becomes the wider of the two.
     pub(super) fn close(&mut self, exit: &ExitIntent, now: Timestamp, effects: &mut Effects) {
-        if matches!(self.sequence, Some(Sequence::Close { .. })) || self.position.is_none() {
+        // The gate answered the wish that was asked for: not now, but by this sequence.
+        if matches!(self.exit, Exit::Asked(_)) {
+            self.exit = Exit::None;
+            // What rests is not known here yet; it will be told.
+            if self.resting.is_empty() {
+                self.pause(now);
+            }
+        }
+        if self.position.is_none() {
             return;
         }
-        let held = self.held();
-        let keep = (held - exit.quantity()).max(Quantity::ZERO);
-        let (reason, correlation_id) = (exit.reason(), exit.correlation_id());
-        self.turn_to(Some(Sequence::Close { exit: exit.kind(), reason, keep, correlation_id }), now, effects);
+        let keep = (self.held() - exit.quantity()).max(Quantity::ZERO);
+        let (mut kind, mut reason, correlation_id) = (exit.kind(), exit.reason(), exit.correlation_id());
+        let keep = match &self.sequence {
+            Some(Sequence::Close { exit: before, reason: why, keep: kept, .. }) => {
+                if kind == ExitKind::Signal && *before != ExitKind::Signal {
+                    (kind, reason) = (*before, *why);
+                }
+                keep.min(*kept)
+            }
+            Some(Sequence::Replace) | None => keep,
+        };
+        self.turn_to(Some(Sequence::Close { exit: kind, reason, keep, correlation_id }), now, effects);
+    }
+
+    /// From now on this guards the position.
+    fn adopt(&mut self, protection: Protection, now: Timestamp, effects: &mut Effects) {
+        self.protection = protection;
+        let (instance, symbol) = (self.instance.clone(), self.symbol.clone());
+        let record = Record::ProtectionChanged { instance, symbol, protection };
+        effects.journal(now, ActorId::Executor, self.correlation_id, record);
     }
 
     fn turn_to(&mut self, sequence: Option<Sequence>, now: Timestamp, effects: &mut Effects) {
@@ -271,25 +357,26 @@ impl Guard {
         effects: &mut Effects,
     ) {
         match self.exit {
-            Exit::Asked => {}
+            Exit::Asked(at) if now.since(at) < ANSWER_TIME => {}
             // The exit is in the book: what is left of the position after it is guarded as any other.
             Exit::Working => self.turn_to(None, now, effects),
-            Exit::None if !self.resting.is_empty() => self.cancel_resting(now, effects),
-            Exit::None => {
+            Exit::None | Exit::Asked(_) if !self.resting.is_empty() => self.cancel_resting(now, effects),
+            Exit::None | Exit::Asked(_) if now < self.exit_at => {}
+            Exit::None | Exit::Asked(_) => {
                 let quantity = self.held() - keep;
                 let intent =
                     |position| ExitIntent::from_position(position, Some(quantity), kind, reason, correlation_id);
                 match self.position.as_ref().filter(|_| quantity.is_positive()).and_then(intent) {
-                    Some(exit) => self.send(Some(exit), effects),
+                    Some(exit) => self.send(Some(exit), now, effects),
                     None => self.turn_to(None, now, effects),
                 }
             }
         }
     }
 
-    fn send(&mut self, exit: Option<ExitIntent>, effects: &mut Effects) {
+    fn send(&mut self, exit: Option<ExitIntent>, now: Timestamp, effects: &mut Effects) {
         let Some(exit) = exit else { return };
-        self.exit = Exit::Asked;
+        self.exit = Exit::Asked(now);
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit))));
     }
 
@@ -319,13 +406,14 @@ impl Guard {
             return self.clear_idle(now, effects);
         }
         self.idle_since = None;
-        if self.exit != Exit::None {
+        let asked = matches!(self.exit, Exit::Asked(at) if now.since(at) < ANSWER_TIME);
+        if asked || now < self.exit_at {
             return;
         }
         match self.reached(mark) {
             Some(reason) => self.fire(reason, now, effects),
             None => {
-                self.reached_at = None;
+                (self.reached_at, self.exit_pause) = (None, EXIT_PAUSE);
                 self.cover(now, effects);
             }
         }
@@ -333,33 +421,38 @@ impl Guard {
 
     /// The price calls for an exit: what rests does its part, the rest is sent now.
     fn fire(&mut self, reason: ReasonCode, now: Timestamp, effects: &mut Effects) {
+        // What is being offered to the exchange at this moment would be reserved twice.
+        if self.is_protecting(now) {
+            return;
+        }
         let target_rests = self.resting.iter().any(|exit| exit.stop_price.is_none());
         let at_work = match reason {
             ReasonCode::ExitTakeProfit => target_rests,
             _ => self.stops().next().is_some(),
         };
-        if self.resting.is_empty() {
-            let exit = self.position.as_ref().and_then(|position| {
-                ExitIntent::from_position(position, None, ExitKind::Protective, reason, self.correlation_id)
-            });
-            return self.send(exit, effects);
-        }
-        if !at_work {
+        if !self.resting.is_empty() && !at_work {
             return self.begin_close(reason, now, effects);
         }
-        let since = *self.reached_at.get_or_insert(now);
-        // A target that rests is filled by the market in its turn; a stop must not wait for it.
-        if reason != ReasonCode::ExitTakeProfit && now.since(since) >= ESCALATION {
-            self.reached_at = None;
-            self.tell_escalation(now, effects);
-            return self.begin_close(reason, now, effects);
+        if !self.resting.is_empty() {
+            let since = *self.reached_at.get_or_insert(now);
+            // A target that rests is filled by the market in its turn; a stop must not wait for it.
+            if reason != ReasonCode::ExitTakeProfit && now.since(since) >= ESCALATION {
+                self.reached_at = None;
+                self.tell_escalation(now, effects);
+                return self.begin_close(reason, now, effects);
+            }
         }
-        let open = self.uncovered().min(self.unreserved());
-        if let Some(position) = self.position.as_ref().filter(|_| open > self.too_small && !self.protecting) {
+        let open = self.unreserved();
+        if let Some(position) = self.position.as_ref().filter(|_| open > self.too_small) {
             let exit =
                 ExitIntent::from_position(position, Some(open), ExitKind::Protective, reason, self.correlation_id);
-            self.send(exit, effects);
+            self.send(exit, now, effects);
         }
+    }
+
+    /// Whether a wish to protect is on its way; one that is not answered in time is given up.
+    fn is_protecting(&self, now: Timestamp) -> bool {
+        self.protecting.is_some_and(|since| now.since(since) < ANSWER_TIME)
     }
 
     fn tell_escalation(&self, now: Timestamp, effects: &mut Effects) {

@@ -615,3 +615,25 @@ fn i7_a_death_at_any_step_of_a_sequence_ends_covered_or_flat() {
     }
     assert!(steps > 40, "{steps} effects are too few for this story");
 }
+
+#[test]
+fn a_refused_exit_is_sent_again_with_pauses_that_grow() {
+    let mut world = World::new();
+    world.desk.refuse_protection = true;
+    world.enter("10", "95");
+    // The symbol halts: the gate refuses every exit, whatever the price says.
+    let mut halted = instrument();
+    halted.status = domain::SymbolStatus::Halt;
+    world.deliver(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(vec![halted]))));
+    for _ in 0..60 {
+        world.price("90");
+        world.beat(1);
+    }
+    let refused: u64 = world.system.global_risk().refusals().values().sum();
+    assert!((5..=20).contains(&refused), "{refused} refusals in a minute");
+    world.deliver(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(vec![instrument()]))));
+    for _ in 0..33 {
+        world.beat(1);
+    }
+    assert_eq!(world.held(), "0", "it exits once it can");
+}

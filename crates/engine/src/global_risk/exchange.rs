@@ -13,8 +13,8 @@ use crate::record::Record;
 /// Something that keeps the exchange from being known.
 #[derive(Debug)]
 pub(super) struct Outage {
-    /// It is over, and what happened meanwhile is being asked for.
-    over: bool,
+    /// It is over, and the question after what happened meanwhile has this number.
+    over: Option<u64>,
     /// Somebody was told of its beginning.
     told: bool,
 }
@@ -40,6 +40,7 @@ impl GlobalRisk {
                 self.outage(now, ExchangeUnreachable, Some(text), effects);
             }
             ExchangeEvent::Reachable => self.outage_over(ExchangeUnreachable, effects),
+            ExchangeEvent::KeyRefused(detail) => self.key_refused(now, &detail, effects),
             ExchangeEvent::Transfer { asset, delta } => self.transfer(now, asset, delta, effects),
             ExchangeEvent::Validated(symbol, order, refusal) => {
                 let correlation = self.ledger.order(&order).map(|order| order.correlation_id).unwrap_or_default();
@@ -48,9 +49,24 @@ impl GlobalRisk {
         }
     }
 
+    /// Nothing can be sent, and nobody but a person can change that: the next start checks the key again.
+    fn key_refused(&mut self, now: Timestamp, detail: &str, effects: &mut Effects) {
+        let (scope, permission, reason) = (Scope::Exchange, Permission::Exits, ReasonCode::KeyInvalid);
+        let known = self.restrictions.iter().any(|found| found.reason == reason);
+        self.tighten(Restriction { scope, permission, reason, since: now, release: Release::Condition }, effects);
+        if !known {
+            let text = format!(
+                "The exchange refuses the API key: {detail}. No entry is sent. What rests on the exchange works on. Check \
+                 the key and its permissions, and start the service again."
+            );
+            let correlation = CorrelationId::default();
+            Self::alert(now, Severity::Critical, reason, Scope::Exchange, text, correlation, effects);
+        }
+    }
+
     fn outage(&mut self, now: Timestamp, reason: ReasonCode, text: Option<String>, effects: &mut Effects) {
-        let outage = self.outages.entry(reason).or_insert(Outage { over: false, told: false });
-        outage.over = false;
+        let outage = self.outages.entry(reason).or_insert(Outage { over: None, told: false });
+        outage.over = None;
         let tell = text.filter(|_| !std::mem::replace(&mut outage.told, true));
         let (scope, permission, release) = (Scope::Exchange, Permission::Exits, Release::Condition);
         self.tighten(Restriction { scope, permission, reason, since: now, release }, effects);
@@ -62,15 +78,16 @@ impl GlobalRisk {
 
     fn outage_over(&mut self, reason: ReasonCode, effects: &mut Effects) {
         if let Some(outage) = self.outages.get_mut(&reason) {
-            outage.over = true;
-            effects.send(Envelope::Reconciler(ReconcilerMessage::CloseGap));
+            self.gaps += 1;
+            outage.over = Some(self.gaps);
+            effects.send(Envelope::Reconciler(ReconcilerMessage::CloseGap(self.gaps)));
         }
     }
 
-    /// What happened meanwhile is booked: outages that were over by then end.
-    pub(super) fn gap_closed(&mut self, now: Timestamp, effects: &mut Effects) {
+    /// What happened up to question `closed` is booked: outages that were over when it was asked end.
+    pub(super) fn gap_closed(&mut self, now: Timestamp, closed: u64, effects: &mut Effects) {
         for (reason, outage) in std::mem::take(&mut self.outages) {
-            if !outage.over {
+            if outage.over.is_none_or(|gap| gap > closed) {
                 self.outages.insert(reason, outage);
                 continue;
             }

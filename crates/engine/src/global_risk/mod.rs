@@ -47,6 +47,10 @@ pub struct GlobalRisk {
     outside: BTreeMap<Asset, Quantity>,
     /// What keeps the exchange from being known, and whether it is over.
     outages: BTreeMap<ReasonCode, Outage>,
+    /// Questions after what an outage hid, so far.
+    gaps: u64,
+    /// Loosenings that wait for their commit. A tightening of the same kind that comes meanwhile outdates them.
+    loosening: BTreeMap<(Scope, ReasonCode), u32>,
     /// Differences that the last reconciliation found, so that only what stays is told.
     drifts: BTreeMap<Asset, Drift>,
     equity_sequence: u64,
@@ -84,6 +88,8 @@ impl GlobalRisk {
             journal_available: true,
             outside: state.outside.clone(),
             outages: BTreeMap::new(),
+            gaps: 0,
+            loosening: BTreeMap::new(),
             drifts: BTreeMap::new(),
             equity_sequence: 0,
             equity_sample: setup.equity_sample_ms,
@@ -141,7 +147,7 @@ impl GlobalRisk {
                 effects.send(Envelope::Reconciler(book));
             }
             GlobalRiskMessage::Exchange(event) => self.exchange(now, event, effects),
-            GlobalRiskMessage::GapClosed => self.gap_closed(now, effects),
+            GlobalRiskMessage::GapClosed(number) => self.gap_closed(now, number, effects),
             GlobalRiskMessage::Reconcile(findings) => self.reconcile(now, findings, effects),
             GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
             GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),
@@ -235,6 +241,7 @@ impl GlobalRisk {
 
     /// Memory first, then the latch file, then the journal.
     fn tighten(&mut self, restriction: Restriction, effects: &mut Effects) {
+        self.loosening.remove(&(restriction.scope.clone(), restriction.reason));
         let Some(restriction) = self.restrictions.raise(restriction).cloned() else { return };
         match restriction.scope {
             Scope::Global | Scope::Exchange => {
@@ -261,12 +268,18 @@ impl GlobalRisk {
         by: &str,
         effects: &mut Effects,
     ) {
+        *self.loosening.entry((scope.clone(), reason)).or_default() += 1;
         let record = Record::RestrictionLoosened { scope: scope.clone(), reason, to, by: by.to_owned() };
         effects.journal(now, ME, CorrelationId::default(), record);
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(scope, reason, to)));
     }
 
     fn loosened(&mut self, now: Timestamp, scope: Scope, reason: ReasonCode, to: Permission, effects: &mut Effects) {
+        let Some(waiting) = self.loosening.get_mut(&(scope.clone(), reason)) else { return };
+        *waiting -= 1;
+        if *waiting == 0 {
+            self.loosening.remove(&(scope.clone(), reason));
+        }
         if let Some(lifted) = self.restrictions.lift(&scope, reason)
             && to != Permission::All
         {

@@ -102,9 +102,25 @@ impl GlobalRisk {
         // What is too small to rest is watched, and will be part of a larger one or dust: that is no news.
         if !matches!(refusal.reason, ReasonCode::QuantityBelowMinimum | ReasonCode::NotionalBelowMinimum) {
             let purpose = Purpose::Exit(ExitKind::Protective);
-            self.count_refusal(now, (&instance, &symbol), purpose, &refusal, intent.correlation_id(), effects);
+            let first =
+                self.count_refusal(now, (&instance, &symbol), purpose, &refusal, intent.correlation_id(), effects);
+            // A recovery refuses everything for a while, and says so itself.
+            if first && refusal.reason != ReasonCode::NotPermitted {
+                let text = format!(
+                    "The protective exit of {instance} on {symbol} may not rest on the exchange: {}. The price is watched \
+                     by the service alone.",
+                    refusal.detail
+                );
+                let (reason, scope) = (ReasonCode::ProtectionRefused, Scope::Instance(instance.clone()));
+                Self::alert(now, Severity::High, reason, scope, text, intent.correlation_id(), effects);
+            }
         }
-        effects.send(Envelope::Executor(ExecutorMessage::ProtectionRefused(instance, symbol, refusal.reason)));
+        let held = self.ledger.instance(&instance).and_then(|book| book.position(&symbol));
+        let left = held.map_or(Quantity::ZERO, |position| position.quantity().abs())
+            - self.ledger.reserved_by_exits(&instance, &symbol);
+        let offered = intent.quantity().min(left).max(Quantity::ZERO);
+        let refused = ExecutorMessage::ProtectionRefused(instance, symbol, refusal.reason, offered);
+        effects.send(Envelope::Executor(refused));
     }
 
     fn refuse(&mut self, now: Timestamp, intent: &OrderIntent, refusal: Refusal, effects: &mut Effects) {
@@ -117,7 +133,8 @@ impl GlobalRisk {
         }
     }
 
-    /// Who keeps asking must not fill the journal: the first refusal of a kind is journaled, then every thousandth.
+    /// Who keeps asking must not fill the journal: the first refusal of a kind is journaled, then every thousandth. True
+    /// for the first.
     fn count_refusal(
         &mut self,
         now: Timestamp,
@@ -126,7 +143,7 @@ impl GlobalRisk {
         refusal: &Refusal,
         correlation_id: CorrelationId,
         effects: &mut Effects,
-    ) {
+    ) -> bool {
         let count = self.refusals.entry((instance.clone(), symbol.clone(), refusal.reason)).or_default();
         *count += 1;
         if *count % 1000 == 1 {
@@ -139,6 +156,7 @@ impl GlobalRisk {
             };
             effects.journal(now, ME, correlation_id, record);
         }
+        *count == 1
     }
 
     pub(super) fn cancel(
@@ -290,6 +308,7 @@ impl GlobalRisk {
         let entry = open().find(|order| order.spec.purpose == Purpose::Entry).map(|order| order.id().clone());
         let at_once = |order: &Order| matches!(order.spec.purpose, Purpose::Exit(_)) && !is_resting_exit(order);
         let exit_working = open().any(at_once);
+        let exit_open = open().filter(|order| at_once(order)).map(Order::open_quantity).sum();
         let resting = open().filter(|order| is_resting_exit(order)).map(resting_exit).collect();
         let mark = self.ledger.mark(symbol).map(|(mark, _)| mark);
         let flat = match (self.instruments.get(symbol), mark.or_else(|| position.average_price())) {
@@ -300,7 +319,17 @@ impl GlobalRisk {
         let permission = permission.unwrap_or(Permission::All).min(self.latch.permission());
         let exits_permitted = permission >= Permission::Exits;
         let equity = book.equity();
-        Some(PositionUpdate { position, flat, entry, exit_working, resting, exits_permitted, equity, correlation_id })
+        Some(PositionUpdate {
+            position,
+            flat,
+            entry,
+            exit_working,
+            exit_open,
+            resting,
+            exits_permitted,
+            equity,
+            correlation_id,
+        })
     }
 }
 

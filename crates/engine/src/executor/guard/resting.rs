@@ -3,7 +3,7 @@
 //! It must never place more than is held and not reserved, nor cancel outside of a sequence.
 
 use domain::{ClientOrderId, Quantity, Timestamp};
-use risk::{ProtectIntent, ProtectionStyle};
+use risk::{ProtectIntent, Protection, ProtectionStyle};
 
 use super::{Guard, REPEAT, STOPS_MAX, Sequence};
 use crate::message::{Envelope, GlobalRiskMessage, RestingExit};
@@ -17,11 +17,11 @@ impl Guard {
             ProtectionStyle::Local => return,
             ProtectionStyle::Resting => {}
         }
-        if self.protecting || now < self.protect_at || self.resting.iter().any(|exit| !exit.acknowledged) {
+        if self.is_protecting(now) || now < self.protect_at || self.resting.iter().any(|exit| !exit.acknowledged) {
             return;
         }
         let covered: Quantity = self.stops().map(|stop| stop.open_quantity).sum();
-        let excessive = covered > self.held() || (covered.is_zero() && !self.resting.is_empty());
+        let excessive = covered > self.held() - self.exit_open || (covered.is_zero() && !self.resting.is_empty());
         if !excessive {
             self.excessive_since = None;
         } else if now.since(*self.excessive_since.get_or_insert(now)) < REPEAT {
@@ -31,13 +31,20 @@ impl Guard {
         let wrong = excessive || self.stops().any(|stop| stop.stop_price != Some(self.protection.stop));
         let open = self.unreserved();
         let more = open > self.too_small;
-        if wrong || (more && self.stops().count() >= STOPS_MAX) {
+        let crowded = more && self.stops().count() >= STOPS_MAX;
+        if crowded && self.consolidated {
+            // One stop cannot hold everything: the rest is watched.
+            return;
+        }
+        if wrong || crowded {
+            self.consolidated = crowded;
             self.turn_to(Some(Sequence::Replace), now, effects);
             return self.cancel_resting(now, effects);
         }
-        if more && let Some(intent) = ProtectIntent::from_position(position, open, self.protection, self.correlation_id)
-        {
-            self.protecting = true;
+        let take_profit = self.protection.take_profit.filter(|_| !self.list_refused);
+        let offered = Protection { take_profit, ..self.protection };
+        if more && let Some(intent) = ProtectIntent::from_position(position, open, offered, self.correlation_id) {
+            self.protecting = Some(now);
             effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Protect(intent)));
         }
     }
@@ -50,7 +57,7 @@ impl Guard {
             other.is_none_or(|other| (exit.open_quantity, &exit.id) > (other.open_quantity, &other.id))
         };
         let reserved: Quantity = self.resting.iter().filter(counts).map(|exit| exit.open_quantity).sum();
-        (held - reserved).max(Quantity::ZERO)
+        (held - reserved - self.exit_open).max(Quantity::ZERO)
     }
 
     /// Nothing is held: what still rests would open a position, so it is taken away once the exchange had its time to do
