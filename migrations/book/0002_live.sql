@@ -12,3 +12,9 @@ CREATE TABLE outside (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX journal_promotions ON journal (sequence) WHERE kind = 'promoted';
+
+-- Up to which trade of each symbol the book was compared with the account: no trade up to it can be missing.
+CREATE TABLE trades_reconciled (
+    symbol   TEXT PRIMARY KEY,
+    trade_id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -287,7 +287,6 @@ impl Executor {
                     // It was there. One answer may be wrong; two that lie apart are not.
                     let since = *order.missing_since.get_or_insert(now);
                     if now.since(since) < SILENCE_MAX {
-                        effects.push(Effect::QueryOrder(symbol.clone(), id.clone()));
                         return;
                     }
                     (OrderEnd::Lost, ReasonCode::OrderLost)
@@ -304,7 +303,8 @@ impl Executor {
 
     fn ask_for_silent(&mut self, now: Timestamp, effects: &mut Effects) {
         for (id, order) in &mut self.in_flight {
-            if !order.acknowledged && now.since(order.asked_at) >= SILENCE_MAX {
+            let open = !order.acknowledged || order.missing_since.is_some();
+            if open && now.since(order.asked_at) >= SILENCE_MAX {
                 order.asked_at = now;
                 effects.push(Effect::QueryOrder(order.symbol.clone(), id.clone()));
             }

@@ -22,7 +22,7 @@ pub mod system;
 pub use effect::{BackfillRequest, Effect, Effects, SnapshotRequest};
 pub use executor::Sequence;
 pub use message::{
-    ActorId, Command, Cycle, Envelope, ExchangeEvent, ExecutorMessage, FamilyIndex, FamilyRiskMessage,
+    ActorId, BookNow, Command, Cycle, Envelope, ExchangeEvent, ExecutorMessage, FamilyIndex, FamilyRiskMessage,
     GlobalRiskMessage, HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate,
     ReconcilerMessage, RestingExit, StrategyMessage, SubmitResult,
 };

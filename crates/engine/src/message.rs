@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::{
     Alert, Asset, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval,
     MarketEvent, MarketInputError, Notional, OrderReport, Permission, Price, Quantity, Quote, ReasonCode, Scope,
-    Symbol, Trade,
+    Symbol, Trade, TradeId,
 };
 use ledger::reconcile::{ExchangeSnapshot, Finding};
 use ledger::{Ledger, OrderEnd, Position};
@@ -249,8 +249,8 @@ pub enum GlobalRiskMessage {
     Alert(Alert),
     /// The Reconciler wants the book, to compare.
     DescribeBook,
-    /// The differences found, to be booked.
-    Reconcile(Vec<Finding>),
+    /// The differences found, to be booked; after them no trade up to these can be missing.
+    Reconcile(Vec<Finding>, BTreeMap<Symbol, TradeId>),
     /// The scope is reconciled: exits may go.
     Reconciled(Recovery<Reconciled>),
     /// The scope is backfilled: the recovery is over.
@@ -328,6 +328,18 @@ pub enum ExecutorMessage {
     Cycle(Cycle),
 }
 
+/// What a reconciliation compares.
+#[derive(Debug)]
+pub struct BookNow {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// What is held beside it, by asset.
+    pub outside: BTreeMap<Asset, Quantity>,
+    /// Up to which trade of each symbol nothing can be missing. The newest trade booked says nothing of that: one before it
+    /// may have come unseen.
+    pub trades_through: BTreeMap<Symbol, TradeId>,
+}
+
 /// What the Reconciler is told.
 #[derive(Debug)]
 pub enum ReconcilerMessage {
@@ -335,8 +347,8 @@ pub enum ReconcilerMessage {
     Start(Scope),
     /// Events of the account may have been missed: ask for what happened. Ascending numbers.
     CloseGap(u64),
-    /// The book, as it is now, and what is held beside it, by asset.
-    Book(Box<Ledger>, BTreeMap<Asset, Quantity>),
+    /// The book, as it is now.
+    Book(Box<BookNow>),
     /// What the exchange says, or why it could not be gathered.
     Snapshot(Result<Box<ExchangeSnapshot>, String>),
     /// The differences are booked; so many orders could not be resolved and so many assets differ.

@@ -4,22 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Asset, Quantity, Scope, Symbol};
-use ledger::Ledger;
+use domain::{Asset, Scope, Symbol};
 use ledger::reconcile::{self, ExchangeSnapshot};
 
-use crate::message::{Envelope, GlobalRiskMessage, ReconcilerMessage};
+use crate::message::{BookNow, Envelope, GlobalRiskMessage, ReconcilerMessage};
 use crate::recovery::{Reconciled, ReconciliationResult, Recovery, Reloaded};
 use crate::{Effect, Effects, Setup, SnapshotRequest, executor};
-
-/// The ledger, and what is held beside it.
-type Book = (Box<Ledger>, BTreeMap<Asset, Quantity>);
 
 #[derive(Debug)]
 enum Step {
     Idle,
     /// The state is loaded; the book and the exchange's word are being gathered.
-    Gathering(Recovery<Reloaded>, Option<Book>),
+    Gathering(Recovery<Reloaded>, Option<Box<BookNow>>),
     /// The differences are with GlobalRisk.
     Applying(Recovery<Reloaded>),
     /// Something failed or is still open: the next cycle tries again.
@@ -27,7 +23,7 @@ enum Step {
     /// Candles of the past are on their way.
     Backfilling(Recovery<Reconciled>),
     /// Events may have been missed; the book and the exchange's word are being gathered.
-    GapGathering(Option<Book>),
+    GapGathering(Option<Box<BookNow>>),
     /// The differences of a gap are with GlobalRisk.
     GapApplying,
     /// Something of a gap is still open: the next cycle tries again.
@@ -42,6 +38,8 @@ pub struct Reconciler {
     symbols: Vec<Symbol>,
     validity: domain::Millis,
     attempts: u32,
+    /// Heartbeats until the next attempt.
+    cycles_left: u32,
     /// Events may have been missed that nobody has asked for yet: the newest gap.
     gap: Option<u64>,
     /// The newest gap that the question under way covers.
@@ -53,7 +51,16 @@ impl Reconciler {
     #[must_use]
     pub fn new(setup: &Setup, bases: BTreeMap<Symbol, Asset>) -> Self {
         let validity = domain::Millis::new(setup.limits.approval_validity_ms.get() + executor::VALIDITY_MARGIN.get());
-        Self { step: Step::Idle, bases, symbols: setup.symbols(), validity, attempts: 0, gap: None, asked_gap: 0 }
+        Self {
+            step: Step::Idle,
+            bases,
+            symbols: setup.symbols(),
+            validity,
+            attempts: 0,
+            cycles_left: 0,
+            gap: None,
+            asked_gap: 0,
+        }
     }
 
     /// What it does now, for people.
@@ -83,13 +90,13 @@ impl Reconciler {
                 self.gap = self.gap.max(Some(number));
                 step
             }
-            (ReconcilerMessage::Book(book, outside), Step::Gathering(recovery, _)) => {
+            (ReconcilerMessage::Book(book), Step::Gathering(recovery, _)) => {
                 effects.push(Effect::Gather(Box::new(self.request(&book))));
-                Step::Gathering(recovery, Some((book, outside)))
+                Step::Gathering(recovery, Some(book))
             }
-            (ReconcilerMessage::Book(book, outside), Step::GapGathering(_)) => {
+            (ReconcilerMessage::Book(book), Step::GapGathering(_)) => {
                 effects.push(Effect::Gather(Box::new(self.request(&book))));
-                Step::GapGathering(Some((book, outside)))
+                Step::GapGathering(Some(book))
             }
             (ReconcilerMessage::Snapshot(Ok(snapshot)), Step::Gathering(recovery, Some(book))) => {
                 self.apply(&book, &snapshot, effects);
@@ -104,6 +111,7 @@ impl Reconciler {
             (ReconcilerMessage::Applied { unresolved, drifting }, Step::Applying(recovery)) => {
                 match recovery.reconciled(ReconciliationResult { unresolved, drifting }) {
                     Ok(recovery) => {
+                        (self.attempts, self.cycles_left) = (0, 0);
                         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Reconciled(recovery.told())));
                         effects.push(Effect::BackfillAll);
                         Step::Backfilling(recovery)
@@ -112,6 +120,7 @@ impl Reconciler {
                 }
             }
             (ReconcilerMessage::Applied { unresolved: 0, drifting: 0 }, Step::GapApplying) => {
+                (self.attempts, self.cycles_left) = (0, 0);
                 // A gap that was told of meanwhile has its own question.
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::GapClosed(self.asked_gap)));
                 Step::Idle
@@ -121,14 +130,22 @@ impl Reconciler {
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Recovered(recovery.backfilled())));
                 Step::Idle
             }
+            // What stays open is asked for less and less often: the limits belong to others too.
+            (ReconcilerMessage::Cycle(_), step @ (Step::Waiting(_) | Step::GapWaiting)) if self.cycles_left > 0 => {
+                self.cycles_left -= 1;
+                step
+            }
             (ReconcilerMessage::Cycle(_), Step::Waiting(recovery)) => {
-                self.attempts += 1;
+                self.fail();
                 self.start(recovery.scope().clone(), effects)
             }
-            (ReconcilerMessage::Cycle(_), Step::GapWaiting) => self.ask_for_gap(effects),
+            (ReconcilerMessage::Cycle(_), Step::GapWaiting) => {
+                self.fail();
+                self.ask_for_gap(effects)
+            }
             // Answers to a question that is no longer asked.
             (
-                ReconcilerMessage::Book(..)
+                ReconcilerMessage::Book(_)
                 | ReconcilerMessage::Snapshot(_)
                 | ReconcilerMessage::Applied { .. }
                 | ReconcilerMessage::BackfillDone
@@ -141,15 +158,25 @@ impl Reconciler {
         }
     }
 
+    fn fail(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.cycles_left = (1 << self.attempts.min(6)) - 2;
+    }
+
     fn ask_for_gap(&mut self, effects: &mut Effects) -> Step {
         self.asked_gap = self.gap.take().unwrap_or(self.asked_gap);
         effects.send(Envelope::GlobalRisk(GlobalRiskMessage::DescribeBook));
         Step::GapGathering(None)
     }
 
-    fn apply(&self, (book, outside): &Book, snapshot: &ExchangeSnapshot, effects: &mut Effects) {
-        let findings = reconcile::plan(book, snapshot, &self.bases, outside, self.validity);
-        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Reconcile(findings)));
+    fn apply(&self, book: &BookNow, snapshot: &ExchangeSnapshot, effects: &mut Effects) {
+        let findings = reconcile::plan(&book.ledger, snapshot, &self.bases, &book.outside, self.validity);
+        let mut through = book.trades_through.clone();
+        for trade in &snapshot.trades {
+            let newest = through.entry(trade.symbol.clone()).or_insert(trade.trade_id);
+            *newest = trade.trade_id.max(*newest);
+        }
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Reconcile(findings, through)));
     }
 
     fn start(&mut self, scope: Scope, effects: &mut Effects) -> Step {
@@ -157,9 +184,10 @@ impl Reconciler {
         Step::Gathering(Recovery::reloaded(scope), None)
     }
 
-    fn request(&self, book: &Ledger) -> SnapshotRequest {
-        let orders = book.open_orders().map(|order| (order.spec.symbol.clone(), order.id().clone())).collect();
-        let trades_after = self.symbols.iter().map(|symbol| (symbol.clone(), book.trade_watermark(symbol))).collect();
+    fn request(&self, book: &BookNow) -> SnapshotRequest {
+        let orders = book.ledger.open_orders().map(|order| (order.spec.symbol.clone(), order.id().clone())).collect();
+        let trades_after =
+            self.symbols.iter().map(|symbol| (symbol.clone(), book.trades_through.get(symbol).copied())).collect();
         SnapshotRequest { orders, trades_after }
     }
 }

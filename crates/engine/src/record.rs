@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Alert, Asset, BootNumber, ClientOrderId, CorrelationId, FamilyId, Fill, InstanceId, MarketInputError, Notional,
-    OrderSpec, Permission, Price, Purpose, Quantity, ReasonCode, Scope, Symbol, Timestamp, TradingMode,
+    OrderSpec, Permission, Price, Purpose, Quantity, ReasonCode, Scope, Symbol, Timestamp, TradeId, TradingMode,
 };
 use ledger::{EquityTracker, InstanceBook, Order, RoundTrip};
 use risk::{Protection, Restriction};
@@ -165,6 +165,11 @@ pub enum Record {
         /// What was found.
         detail: String,
     },
+    /// The trades of the account were compared: none up to these can be missing in the book.
+    TradesReconciled {
+        /// The newest trade compared, by symbol.
+        through: BTreeMap<Symbol, TradeId>,
+    },
     /// What is held on the account beside the books is another quantity now.
     OutsideChanged {
         /// Of what.
@@ -231,6 +236,7 @@ impl Record {
             Self::ProtectionCleared { .. } => "protection_cleared",
             Self::EquitySampled { .. } => "equity_sampled",
             Self::RecoveryStep { .. } => "recovery_step",
+            Self::TradesReconciled { .. } => "trades_reconciled",
             Self::OutsideChanged { .. } => "outside_changed",
             Self::Promoted { .. } => "promoted",
             Self::OrderValidated { .. } => "order_validated",

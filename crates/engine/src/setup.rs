@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Asset, BootNumber, FamilyId, InstanceId, Instrument, Millis, Notional, Quantity, Ratio, Symbol, Timestamp,
+    Asset, BootNumber, FamilyId, InstanceId, Instrument, Millis, Notional, Quantity, Ratio, Symbol, Timestamp, TradeId,
 };
 use ledger::{InstanceSetup, LedgerState};
 use risk::{Limits, Protection, ProtectionStyle, Restriction};
@@ -126,6 +126,8 @@ pub struct BookState {
     pub restrictions: Vec<Restriction>,
     /// What guards the positions.
     pub protections: Vec<SavedProtection>,
+    /// Up to which trade of each symbol nothing can be missing.
+    pub trades_through: BTreeMap<Symbol, TradeId>,
     /// Held on the account beside the books, by asset.
     pub outside: BTreeMap<Asset, Quantity>,
     /// The strategies' states.

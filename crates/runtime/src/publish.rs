@@ -147,6 +147,7 @@ pub(crate) fn event_line(entry: &JournalEntry) -> Option<EventLine> {
         | Record::OrderChanged { .. }
         | Record::CancelRequested { .. }
         | Record::FillNotBooked { .. }
+        | Record::TradesReconciled { .. }
         | Record::ProtectionChanged { .. }
         | Record::ProtectionCleared { .. }
         | Record::EquitySampled { .. }

@@ -124,6 +124,7 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Loaded, 
         ledger,
         restrictions: source.bodies("restrictions", "SELECT body FROM restrictions").await?,
         protections: protections(&mut source).await?,
+        trades_through: trades_through(&mut source).await?,
         outside: outside(&mut source).await?,
         strategies: strategies(&mut source).await?,
         head: head(&mut source).await?,
@@ -173,6 +174,17 @@ async fn protections(source: &mut Source<'_>) -> Result<Vec<SavedProtection>, St
         })
     };
     rows.iter().map(read).collect()
+}
+
+async fn trades_through(source: &mut Source<'_>) -> Result<BTreeMap<Symbol, TradeId>, StoreError> {
+    let mut through = BTreeMap::new();
+    for row in source.rows("trades_reconciled", "SELECT symbol, trade_id FROM trades_reconciled").await? {
+        let (symbol, trade): (String, i64) = (row.get(0), row.get(1));
+        let place = source.place("trades_reconciled");
+        let trade = u64::try_from(trade).map_err(|error| StoreError::damaged(place, error))?;
+        through.insert(source.parse("trades_reconciled", &symbol)?, TradeId(trade));
+    }
+    Ok(through)
 }
 
 async fn outside(source: &mut Source<'_>) -> Result<BTreeMap<Asset, Quantity>, StoreError> {

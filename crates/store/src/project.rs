@@ -133,6 +133,16 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             }
             Ok(())
         }
+        Record::TradesReconciled { through } => {
+            for (symbol, trade) in through {
+                sqlx::query("INSERT OR REPLACE INTO trades_reconciled (symbol, trade_id) VALUES (?, ?)")
+                    .bind(symbol.as_str())
+                    .bind(i64::try_from(trade.0).unwrap_or(i64::MAX))
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Ok(())
+        }
         Record::OutsideChanged { asset, quantity, .. } => {
             sqlx::query("INSERT OR REPLACE INTO outside (asset, quantity) VALUES (?, ?)")
                 .bind(asset.as_str())

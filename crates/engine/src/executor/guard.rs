@@ -343,6 +343,9 @@ impl Guard {
             }
             Some(Sequence::Close { exit, reason, keep, correlation_id }) => {
                 self.go_on_closing(exit, reason, keep, correlation_id, now, effects);
+                if self.sequence.is_none() {
+                    self.guard(now, mark, effects);
+                }
             }
         }
     }

@@ -44,6 +44,16 @@ struct Desk {
     /// Share of an entry that fills at once.
     entry_fill: Quantity,
     effects_left: Option<usize>,
+    /// These arrive right behind the next fill that is booked.
+    after_fill: Vec<Envelope>,
+    /// So many market exits are refused.
+    refuse_market: usize,
+    /// The next market exit does not arrive, and its answer neither.
+    lose_market: bool,
+    queries_fail: bool,
+    submits: usize,
+    /// Commission of a buy, in base units.
+    fee: Quantity,
 }
 
 impl Desk {
@@ -78,8 +88,8 @@ impl Desk {
             side: spec.side,
             price,
             quantity,
-            commission: Quantity::ZERO,
-            commission_asset: "USDT".parse().unwrap(),
+            commission: if spec.side == Side::Buy { self.fee } else { Quantity::ZERO },
+            commission_asset: instrument().base,
             is_maker: false,
             time: now,
         };
@@ -101,6 +111,8 @@ impl Desk {
     }
 
     fn submit(&mut self, now: Timestamp, order: risk::ApprovedOrder, inbox: &mut VecDeque<Envelope>) {
+        self.submits += 1;
+        assert!(self.submits < 300, "orders are sent without end");
         let id = order.spec().client_order_id.clone();
         let mut submitted = |result| inbox.push_back(Envelope::Executor(ExecutorMessage::Submitted(result)));
         let released = match order.release(&self.latch, now) {
@@ -127,6 +139,13 @@ impl Desk {
             return submitted(SubmitResult::Accepted(reports, Vec::new()));
         }
         let spec = legs[0].clone();
+        if spec.side == Side::Sell && self.refuse_market > 0 {
+            self.refuse_market -= 1;
+            return submitted(SubmitResult::Refused(id, "-1013".into()));
+        }
+        if spec.side == Side::Sell && std::mem::take(&mut self.lose_market) {
+            return submitted(SubmitResult::Unknown(id, "timeout".into()));
+        }
         if spec.side == Side::Sell {
             assert!(spec.quantity <= self.held() - self.reserved(), "more is sold than is free");
         }
@@ -138,7 +157,7 @@ impl Desk {
     }
 
     fn held(&self) -> Quantity {
-        self.fills.iter().map(|fill| fill.side.signed(fill.quantity)).sum()
+        self.fills.iter().map(|fill| fill.side.signed(fill.quantity) - fill.commission).sum()
     }
 
     fn resting(&self) -> Vec<&OrderSpec> {
@@ -173,12 +192,17 @@ impl Desk {
     fn durable(&self) -> BookState {
         let (mut books, mut orders) = (BTreeMap::<_, InstanceBook>::new(), BTreeMap::<_, Order>::new());
         let (mut seen, mut protections) = (BTreeMap::<Symbol, SeenTrades>::new(), BTreeMap::new());
+        let mut trades_through = BTreeMap::new();
         for record in &self.journal {
             match record {
                 Record::OrderIntended { order, protection } => {
                     orders.insert(order.id().clone(), (**order).clone());
                     let key = (order.spec.instance.clone(), order.spec.symbol.clone());
-                    if let Some(protection) = protection {
+                    let held = books.get(&key.0).and_then(|book| book.position(&key.1));
+                    let is_held = held.is_some_and(|position| position.opened_at().is_some());
+                    if let Some(protection) = protection
+                        && !(is_held && protections.contains_key(&key))
+                    {
                         protections.insert(key, (*protection, None));
                     }
                 }
@@ -200,9 +224,23 @@ impl Desk {
                         saved.1.clone_from(sequence);
                     }
                 }
-                Record::ProtectionCleared { instance, symbol } => {
-                    protections.remove(&(instance.clone(), symbol.clone()));
+                Record::ProtectionChanged { instance, symbol, protection } => {
+                    if let Some(saved) = protections.get_mut(&(instance.clone(), symbol.clone())) {
+                        saved.0 = *protection;
+                    }
                 }
+                Record::ProtectionCleared { instance, symbol } => {
+                    let entry = |order: &Order| {
+                        order.spec.instance == *instance
+                            && order.spec.symbol == *symbol
+                            && order.spec.purpose == domain::Purpose::Entry
+                            && !order.is_done()
+                    };
+                    if !orders.values().any(entry) {
+                        protections.remove(&(instance.clone(), symbol.clone()));
+                    }
+                }
+                Record::TradesReconciled { through } => trades_through.extend(through.clone()),
                 _ => {}
             }
         }
@@ -216,6 +254,7 @@ impl Desk {
                 ..LedgerState::default()
             },
             protections: protections.into_iter().map(saved).collect(),
+            trades_through,
             instruments: vec![instrument()],
             ..BookState::default()
         }
@@ -238,13 +277,19 @@ impl Outside for Desk {
         match effect {
             Effect::Submit(order) => self.submit(now, *order, inbox),
             Effect::Cancel(_, id) | Effect::CancelProtection(_, id) => {
+                if !self.is_open(&id) {
+                    let answer = Ok(self.report(&id, now).map(Box::new));
+                    let symbol = instrument().symbol;
+                    inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id.clone(), answer)));
+                }
                 let legs = [Some(id.clone()), self.orders.get(&id).and_then(|(spec, ..)| spec.oco.clone())];
                 for id in legs.into_iter().flatten() {
                     inbox.extend(self.end(&id, ExchangeOrderStatus::Canceled, now).into_iter().map(told));
                 }
             }
             Effect::QueryOrder(symbol, id) => {
-                let answer = Ok(self.report(&id, now).map(Box::new));
+                let found = self.report(&id, now).map(Box::new);
+                let answer = if self.queries_fail { Err("503".to_owned()) } else { Ok(found) };
                 inbox.push_back(Envelope::Executor(ExecutorMessage::Queried(symbol, id, answer)));
             }
             Effect::Gather(request) => {
@@ -252,7 +297,12 @@ impl Outside for Desk {
                 inbox.push_back(Envelope::Reconciler(ReconcilerMessage::Snapshot(snapshot)));
             }
             Effect::BackfillAll => inbox.push_back(Envelope::Reconciler(ReconcilerMessage::BackfillDone)),
-            Effect::Journal(entry) => self.journal.push(entry.record),
+            Effect::Journal(entry) => {
+                if matches!(entry.record, Record::FillBooked { .. }) {
+                    inbox.extend(self.after_fill.drain(..));
+                }
+                self.journal.push(entry.record);
+            }
             Effect::Backfill(_) | Effect::Send(_) | Effect::WriteLatch(_) | Effect::SaveStrategy { .. } => {}
         }
     }
@@ -277,6 +327,12 @@ impl World {
             lose_answer: None,
             entry_fill: "1000".parse().unwrap(),
             effects_left: None,
+            after_fill: Vec::new(),
+            refuse_market: 0,
+            lose_market: false,
+            queries_fail: false,
+            submits: 0,
+            fee: Quantity::ZERO,
         };
         Self::started(desk, Timestamp::from_millis(START), 1)
     }
@@ -636,4 +692,155 @@ fn a_refused_exit_is_sent_again_with_pauses_that_grow() {
         world.beat(1);
     }
     assert_eq!(world.held(), "0", "it exits once it can");
+}
+
+fn bid(price: &str, time: Timestamp) -> Envelope {
+    let bid: Price = price.parse().unwrap();
+    let ask = bid.moved_by("0.0001".parse().unwrap()).unwrap();
+    let (bid_quantity, ask_quantity) = ("1".parse().unwrap(), "1".parse().unwrap());
+    let quote = Quote { symbol: instrument().symbol, bid, bid_quantity, ask, ask_quantity, time };
+    Envelope::MarketData(MarketDataMessage::Market(MarketEvent::Quote(quote)))
+}
+
+#[test]
+fn i7_a_stop_that_is_reached_while_the_wish_to_protect_is_under_way_closes() {
+    for refused in [true, false] {
+        let mut world = World::new();
+        world.desk.refuse_protection = refused;
+        world.desk.after_fill = vec![bid("94", world.now)];
+        world.enter("10", "95");
+        for _ in 0..10 {
+            world.beat(5);
+            world.price("90");
+        }
+        assert_eq!(world.held(), "0", "the list was refused: {refused}");
+    }
+}
+
+#[test]
+fn an_exit_that_the_exchange_refuses_is_tried_with_pauses_and_told_once() {
+    let mut world = World::new();
+    world.desk.refuse_protection = true;
+    world.enter("10", "95");
+    world.desk.refuse_market = 6;
+    let before = world.desk.submits;
+    for _ in 0..80 {
+        world.price("94");
+        world.beat(1);
+    }
+    assert!((6..=8).contains(&(world.desk.submits - before)), "{} orders", world.desk.submits - before);
+    assert_eq!(world.held(), "0");
+    let told =
+        |record: &&Record| matches!(record, Record::AlertRaised(alert) if alert.text.contains("did not take the exit"));
+    assert_eq!(world.desk.journal.iter().filter(told).count(), 1);
+}
+
+#[test]
+fn what_a_partial_exit_of_unknown_fate_leaves_is_still_guarded() {
+    let mut world = World::new();
+    world.enter("10", "95");
+    (world.desk.lose_market, world.desk.queries_fail) = (true, true);
+    world.exit(Some("4"));
+    assert_eq!(world.stops(), [pair("6", "95")], "the rest is covered again");
+    let mut world = World::new();
+    world.desk.refuse_protection = true;
+    world.enter("10", "95");
+    (world.desk.lose_market, world.desk.queries_fail) = (true, true);
+    world.exit(Some("4"));
+    world.price("50");
+    assert_eq!(world.held(), "4", "the rest is closed, and what may have been sold is not sold again");
+}
+
+#[test]
+fn i2_a_trade_that_came_unseen_before_one_that_was_booked_is_found() {
+    let mut world = World::new();
+    world.enter("10", "95");
+    let (stop, ours) = (world.stop_id(), |event| Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
+    world.desk.trade(&stop, "4".parse().unwrap(), "95".parse().unwrap(), world.now);
+    world.deliver(ours(crate::ExchangeEvent::AccountStreamLost("reset".into())));
+    world.trade(&stop, "1", "95");
+    world.deliver(ours(crate::ExchangeEvent::AccountStreamSubscribed));
+    let booked = |world: &World| world.system.global_risk().ledger().held(&instrument().symbol);
+    assert_eq!((booked(&world), world.held().as_str()), ("5".parse().unwrap(), "5"));
+    let world = world.restarted();
+    assert_eq!(booked(&world), "5".parse().unwrap());
+}
+
+#[test]
+fn a_wish_to_protect_that_an_exit_overtook_is_repeated_for_all_that_is_held() {
+    let mut probe = World::new();
+    probe.desk.refuse_protection = true;
+    probe.enter("10", "95");
+    let book = probe.system.global_risk().ledger().instance(&setup().instances[0].id).unwrap();
+    let position = book.position(&instrument().symbol).unwrap();
+    let exit = ExitIntent::from_position(position, None, ExitKind::Signal, ReasonCode::ExitSignal, CorrelationId(8));
+    let mut world = World::new();
+    world.desk.refuse_market = 1;
+    world.desk.after_fill = vec![Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit.unwrap())))];
+    world.enter("10", "95");
+    for _ in 0..10 {
+        world.beat(6);
+    }
+    assert_eq!(world.stops(), [pair("10", "95")]);
+}
+
+#[test]
+fn more_than_three_of_the_largest_orders_end_in_no_endless_replacement() {
+    let mut world = World::new();
+    let small = Instrument { quantity_max: "3".parse().unwrap(), ..instrument() };
+    world.deliver(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(vec![small]))));
+    for _ in 0..4 {
+        world.enter("3", "95");
+    }
+    for _ in 0..20 {
+        world.beat(6);
+    }
+    assert_eq!(world.stops().len(), 3);
+    world.price("94");
+    world.beat(11);
+    for _ in 0..10 {
+        world.beat(3);
+        world.price("94");
+    }
+    assert_eq!(world.held(), "0", "what does not rest is watched");
+}
+
+#[test]
+fn a_commission_in_base_leaves_less_than_a_step_which_is_not_fought() {
+    let mut world = World::new();
+    world.desk.fee = "0.000003".parse().unwrap();
+    world.enter("10", "95");
+    assert_eq!(world.stops(), [pair("9.99999", "95")]);
+    world.desk.price = "94".parse().unwrap();
+    let mut world = world.restarted();
+    for _ in 0..10 {
+        world.beat(6);
+    }
+    assert!(world.desk.held() < "0.00001".parse().unwrap(), "{}", world.held());
+    assert!(world.desk.submits < 20, "{} orders", world.desk.submits);
+}
+
+#[test]
+fn an_entry_that_never_left_moves_no_stop_at_a_restart() {
+    let mut world = World::new();
+    world.enter("10", "95");
+    world.desk.effects_left = Some(1);
+    world.enter("5", "90");
+    let mut world = world.restarted();
+    for _ in 0..6 {
+        world.beat(6);
+    }
+    assert_eq!(world.stops(), [pair("10", "95")]);
+}
+
+#[test]
+fn orders_that_the_exchange_lost_end_and_the_position_is_closed() {
+    let mut world = World::new();
+    world.enter("10", "95");
+    world.desk.orders.retain(|_, (spec, ..)| !spec.order_type.rests());
+    for _ in 0..20 {
+        world.beat(5);
+        world.price("80");
+    }
+    assert_eq!(world.held(), "0");
 }

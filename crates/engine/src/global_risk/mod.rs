@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use domain::{
     Alert, Asset, BootNumber, CorrelationId, InstanceId, Instrument, Millis, Permission, Price, Quantity, ReasonCode,
-    Scope, Severity, Symbol, Timestamp,
+    Scope, Severity, Symbol, Timestamp, TradeId,
 };
 use ledger::{InstanceBook, Ledger};
 use risk::{Gate, Release, Restriction, Restrictions, SafetyLatch};
@@ -20,8 +20,8 @@ use risk::{Gate, Release, Restriction, Restrictions, SafetyLatch};
 use self::exchange::Outage;
 use self::recovering::Drift;
 use crate::message::{
-    ActorId, Command, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage, InstanceEquity,
-    InstanceIndex, ReconcilerMessage, StrategyMessage,
+    ActorId, BookNow, Command, Envelope, ExecutorMessage, FamilyIndex, FamilyRiskMessage, GlobalRiskMessage,
+    InstanceEquity, InstanceIndex, ReconcilerMessage, StrategyMessage,
 };
 use crate::record::Record;
 use crate::{BookState, Cycle, Effect, Effects, Setup};
@@ -45,6 +45,8 @@ pub struct GlobalRisk {
     journal_available: bool,
     /// Held on the account beside the books.
     outside: BTreeMap<Asset, Quantity>,
+    /// Up to which trade of each symbol nothing can be missing.
+    trades_through: BTreeMap<Symbol, TradeId>,
     /// What keeps the exchange from being known, and whether it is over.
     outages: BTreeMap<ReasonCode, Outage>,
     /// Questions after what an outage hid, so far.
@@ -87,6 +89,7 @@ impl GlobalRisk {
             sequences: BTreeMap::new(),
             journal_available: true,
             outside: state.outside.clone(),
+            trades_through: state.trades_through.clone(),
             outages: BTreeMap::new(),
             gaps: 0,
             loosening: BTreeMap::new(),
@@ -143,12 +146,13 @@ impl GlobalRisk {
             GlobalRiskMessage::Instruments(instruments) => self.learn_instruments(&instruments),
             GlobalRiskMessage::Alert(alert) => effects.alert(ME, alert),
             GlobalRiskMessage::DescribeBook => {
-                let book = ReconcilerMessage::Book(Box::new(self.ledger.clone()), self.outside.clone());
-                effects.send(Envelope::Reconciler(book));
+                let (ledger, outside) = (self.ledger.clone(), self.outside.clone());
+                let now = BookNow { ledger, outside, trades_through: self.trades_through.clone() };
+                effects.send(Envelope::Reconciler(ReconcilerMessage::Book(Box::new(now))));
             }
             GlobalRiskMessage::Exchange(event) => self.exchange(now, event, effects),
             GlobalRiskMessage::GapClosed(number) => self.gap_closed(now, number, effects),
-            GlobalRiskMessage::Reconcile(findings) => self.reconcile(now, findings, effects),
+            GlobalRiskMessage::Reconcile(findings, through) => self.reconcile(now, findings, through, effects),
             GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
             GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),
             GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to, effects),

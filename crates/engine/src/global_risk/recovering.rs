@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Asset, CorrelationId, Permission, Quantity, ReasonCode, Scope, Severity, Timestamp};
+use domain::{Asset, CorrelationId, Permission, Quantity, ReasonCode, Scope, Severity, Symbol, Timestamp, TradeId};
 use ledger::reconcile::Finding;
 use risk::{Release, Restriction};
 
@@ -41,7 +41,13 @@ impl GlobalRisk {
         self.sample(now, effects);
     }
 
-    pub(super) fn reconcile(&mut self, now: Timestamp, findings: Vec<Finding>, effects: &mut Effects) {
+    pub(super) fn reconcile(
+        &mut self,
+        now: Timestamp,
+        findings: Vec<Finding>,
+        through: BTreeMap<Symbol, TradeId>,
+        effects: &mut Effects,
+    ) {
         let (mut unresolved, mut drifting, mut missed, mut found) = (0, 0, 0, BTreeMap::new());
         for finding in findings {
             match finding {
@@ -71,6 +77,11 @@ impl GlobalRisk {
                     found.insert(asset.clone(), Drift { local, exchange, told: false });
                 }
             }
+        }
+        if through.iter().any(|(symbol, trade)| self.trades_through.get(symbol) != Some(trade)) {
+            self.trades_through.extend(through);
+            let through = self.trades_through.clone();
+            effects.journal(now, ME, CorrelationId::default(), Record::TradesReconciled { through });
         }
         self.tell_drifts(now, found, effects);
         if missed > 0 {
