@@ -7,8 +7,10 @@ ALTER TABLE protections ADD COLUMN sequence TEXT;
 
 -- Held on the account beside the books: found at the first start, configured, or moved by a transfer.
 CREATE TABLE outside (
-    asset    TEXT PRIMARY KEY,
-    quantity TEXT NOT NULL
+    asset      TEXT PRIMARY KEY,
+    quantity   TEXT NOT NULL,
+    -- What the configuration said last: it is applied again only when it says something else.
+    configured TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX journal_promotions ON journal (sequence) WHERE kind = 'promoted';

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::{Asset, Notional, OrderType, Price, Quantity, Side, Symbol};
+use crate::{Asset, Notional, OrderType, Price, Quantity, ReasonCode, Side, Symbol};
 
 /// What the exchange lets one do on a symbol. An unknown word is kept as it came and is not tradable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,8 +141,46 @@ impl Instrument {
     /// The quantity of an exit: rounded down to the step, and no more than one order may have. The rest exits later.
     #[must_use]
     pub fn round_exit(&self, quantity: Quantity) -> Quantity {
-        let max = if self.quantity_max.is_positive() { quantity.min(self.quantity_max) } else { quantity };
-        self.round_quantity(max)
+        let bounds = [self.quantity_max, self.filters.market_quantity_max];
+        let bounded = bounds.into_iter().filter(|max| max.is_positive()).fold(quantity, Quantity::min);
+        self.round_quantity(bounded.floor_to(self.filters.market_step_size))
+    }
+
+    /// Checks what few orders meet: bounds of the price, its distance from `reference`, and the bounds of market orders.
+    /// `price` is the limit or the trigger, where the order has one.
+    ///
+    /// # Errors
+    /// The first filter of the exchange that would refuse it, as its reason.
+    pub fn check_filters(
+        &self,
+        side: Side,
+        quantity: Quantity,
+        price: Option<Price>,
+        reference: Price,
+    ) -> Result<(), ReasonCode> {
+        let filters = &self.filters;
+        let above = |value: Decimal, max: Decimal| !max.is_zero() && value > max;
+        let below = |value: Decimal, min: Decimal| !min.is_zero() && value < min;
+        if above(price.unwrap_or(reference).times(quantity).value(), filters.notional_max.value()) {
+            return Err(ReasonCode::FilterNotional);
+        }
+        let Some(price) = price else {
+            let step = quantity.floor_to(filters.market_step_size) == quantity;
+            let large = above(quantity.value(), filters.market_quantity_max.value());
+            let small = below(quantity.value(), filters.market_quantity_min.value());
+            return if step && !large && !small { Ok(()) } else { Err(ReasonCode::FilterLotSize) };
+        };
+        if below(price.value(), filters.price_min) || above(price.value(), filters.price_max) {
+            return Err(ReasonCode::FilterPrice);
+        }
+        let (down, up) = match side {
+            Side::Buy => (filters.bid_multiplier_down, filters.bid_multiplier_up),
+            Side::Sell => (filters.ask_multiplier_down, filters.ask_multiplier_up),
+        };
+        if below(price.value(), reference.value() * down) || above(price.value(), reference.value() * up) {
+            return Err(ReasonCode::FilterPercentPrice);
+        }
+        Ok(())
     }
 
     /// A limit price rounded to the tick on the safe side: a buy down, a sell up.
@@ -216,6 +254,48 @@ mod tests {
         }
         assert!(instrument.is_dust("0.00009".parse().unwrap(), price));
         assert!(!instrument.is_dust("0.0002".parse().unwrap(), price));
+    }
+
+    #[test]
+    fn the_rarer_filters_refuse_by_name_and_zero_is_no_rule() {
+        let text = |text: &str| text.parse::<Decimal>().unwrap();
+        let quantity = |text: &str| text.parse::<Quantity>().unwrap();
+        let price = |text: &str| text.parse::<Price>().unwrap();
+        let mut instrument = btcusdt();
+        let reference = price("50000");
+        assert_eq!(instrument.check_filters(Side::Buy, quantity("1"), Some(price("1")), reference), Ok(()));
+        instrument.filters = Filters {
+            price_min: text("10"),
+            price_max: text("900000"),
+            bid_multiplier_up: text("5"),
+            bid_multiplier_down: text("0.2"),
+            ask_multiplier_up: text("5"),
+            ask_multiplier_down: text("0.2"),
+            market_step_size: text("0.001"),
+            market_quantity_min: quantity("0.01"),
+            market_quantity_max: quantity("100"),
+            notional_max: "6000000".parse().unwrap(),
+            ..Filters::default()
+        };
+        let cases = [
+            (Side::Buy, "1", Some("250000"), Ok(())),
+            (Side::Buy, "1", Some("250000.01"), Err(ReasonCode::FilterPercentPrice)),
+            (Side::Sell, "1", Some("10000"), Ok(())),
+            (Side::Sell, "1", Some("9999.99"), Err(ReasonCode::FilterPercentPrice)),
+            (Side::Buy, "1", Some("9.99"), Err(ReasonCode::FilterPrice)),
+            (Side::Buy, "0.1", Some("900000.01"), Err(ReasonCode::FilterPrice)),
+            (Side::Buy, "120.1", None, Err(ReasonCode::FilterNotional)),
+            (Side::Buy, "100", None, Ok(())),
+            (Side::Buy, "100.001", None, Err(ReasonCode::FilterLotSize)),
+            (Side::Buy, "0.009", None, Err(ReasonCode::FilterLotSize)),
+            (Side::Buy, "0.0105", None, Err(ReasonCode::FilterLotSize)),
+        ];
+        for (side, size, at, expected) in cases {
+            let found = instrument.check_filters(side, quantity(size), at.map(price), reference);
+            assert_eq!(found, expected, "{side} {size} at {at:?}");
+        }
+        assert_eq!(instrument.round_exit(quantity("100.12345")), quantity("100"));
+        assert_eq!(instrument.round_exit(quantity("1.23456")), quantity("1.234"));
     }
 
     #[test]

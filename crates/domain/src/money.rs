@@ -199,6 +199,9 @@ money! {
 signed_money!(Ratio);
 
 impl Price {
+    /// The smallest price there is.
+    pub const SMALLEST: Price = Price(Decimal::from_parts(1, 0, 0, false, 10));
+
     /// Checks that `value` is a price.
     ///
     /// # Errors

@@ -164,6 +164,8 @@ reason_codes! {
     NeverArrived => "NEVER_ARRIVED",
     /// An order that the exchange once had is unknown to it: it was lost there.
     OrderLost => "ORDER_LOST",
+    /// The commission of a trade is in an asset whose price is not known.
+    FeeUnpriced => "FEE_UNPRICED",
     /// A fill came for an order that the book does not know.
     ForeignFill => "FOREIGN_FILL",
     /// Local state and exchange differ.

@@ -26,7 +26,7 @@ pub use message::{
     GlobalRiskMessage, HealthMessage, InstanceEquity, InstanceIndex, MarketDataMessage, PositionUpdate,
     ReconcilerMessage, RestingExit, StrategyMessage, SubmitResult,
 };
-pub use record::{JournalEntry, Record};
+pub use record::{JournalEntry, OutsideCause, Record};
 pub use recovery::{Backfilled, Reconciled, Recovery, Reloaded};
 pub use setup::{BookState, FamilySetup, InstanceConfig, SavedProtection, SavedStrategy, Setup};
 pub use system::{Outside, System};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::{
     Alert, Asset, Candle, ClientOrderId, CorrelationId, ExecutionEvent, Fill, InstanceId, Instrument, Interval,
     MarketEvent, MarketInputError, Notional, OrderReport, Permission, Price, Quantity, Quote, ReasonCode, Scope,
-    Symbol, Trade, TradeId,
+    Symbol, Timestamp, Trade, TradeId,
 };
 use ledger::reconcile::{ExchangeSnapshot, Finding};
 use ledger::{Ledger, OrderEnd, Position};
@@ -201,6 +201,8 @@ pub enum ExchangeEvent {
         asset: Asset,
         /// Above zero came in, in units of the asset.
         delta: Quantity,
+        /// When, in exchange time: the same transfer may be told twice.
+        time: Timestamp,
     },
     /// What the exchange's own test of an order came to; `None`: it would have been taken.
     Validated(Symbol, ClientOrderId, Option<String>),

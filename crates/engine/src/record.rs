@@ -176,8 +176,8 @@ pub enum Record {
         asset: Asset,
         /// So much now, in units of the asset.
         quantity: Quantity,
-        /// Why: the first start, the configuration, a transfer.
-        cause: String,
+        /// Why.
+        cause: OutsideCause,
     },
     /// A person promoted the service.
     Promoted {
@@ -213,6 +213,31 @@ pub enum Record {
         /// What.
         command: crate::Command,
     },
+}
+
+/// Why what is held beside the books is another quantity now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutsideCause {
+    /// It was found at the first start.
+    Found,
+    /// It was configured so.
+    Configured,
+    /// So much came in, or left, without a trade.
+    Transfer(Quantity),
+    /// A commission of so much was charged in an asset that no book holds.
+    Commission(Quantity),
+}
+
+impl std::fmt::Display for OutsideCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Found => f.write_str("found at the first start"),
+            Self::Configured => f.write_str("configured"),
+            Self::Transfer(delta) => write!(f, "a transfer of {delta}"),
+            Self::Commission(charged) => write!(f, "a commission of {charged}"),
+        }
+    }
 }
 
 impl Record {

@@ -626,7 +626,9 @@ fn e3_an_unreachable_exchange_permits_exits_until_it_is_reconciled() {
 #[test]
 fn a_transfer_belongs_to_what_is_held_beside_the_books() {
     let mut world = World::new(Answer::Fill).start();
-    let transfer = crate::ExchangeEvent::Transfer { asset: instrument().base, delta: "0.5".parse().unwrap() };
+    let (asset, delta, time) = (instrument().base, "0.5".parse().unwrap(), world.now);
+    let transfer = crate::ExchangeEvent::Transfer { asset, delta, time };
+    world.deliver(exchange(transfer.clone()));
     world.deliver(exchange(transfer));
     let outside = world.exchange.journal.iter().find_map(|entry| match &entry.record {
         Record::OutsideChanged { quantity, .. } => Some(quantity.to_string()),

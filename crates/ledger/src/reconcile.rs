@@ -76,6 +76,7 @@ pub fn plan(
         }
     }
     let mut moved: BTreeMap<&Symbol, Quantity> = BTreeMap::new();
+    let mut charged: BTreeMap<&Asset, Quantity> = BTreeMap::new();
     let mut told = BTreeSet::new();
     for fill in &snapshot.trades {
         if ledger.is_booked(&fill.symbol, fill.trade_id) || !told.insert((&fill.symbol, fill.trade_id)) {
@@ -88,6 +89,9 @@ pub fn plan(
         let base = bases.get(&fill.symbol);
         let fee = if base == Some(&fill.commission_asset) { fill.commission } else { Quantity::ZERO };
         *moved.entry(&fill.symbol).or_default() += fill.side.signed(fill.quantity) - fee;
+        if base != Some(&fill.commission_asset) {
+            *charged.entry(&fill.commission_asset).or_default() += fill.commission;
+        }
         findings.push(Finding::MissedFill(fill.clone()));
     }
     let mut local: BTreeMap<&Asset, Quantity> = BTreeMap::new();
@@ -96,7 +100,10 @@ pub fn plan(
         *local.entry(base).or_default() += held;
     }
     for (asset, held) in local {
-        let local = held + outside.get(asset).copied().unwrap_or_default();
+        let beside = outside.get(asset).copied();
+        // Commissions in an asset of no book come out of what is held beside them.
+        let charged = beside.and_then(|_| charged.get(asset).copied()).unwrap_or_default();
+        let local = held + beside.unwrap_or_default() - charged;
         let exchange = snapshot.balances.get(asset).copied().unwrap_or_default();
         if local != exchange {
             findings.push(Finding::Drift { asset: asset.clone(), local, exchange });

@@ -126,6 +126,9 @@ impl Gate {
             return Err(refuse(ReasonCode::ProtectionInvalid, detail));
         }
         self.entry_size(entry, instrument, price)?;
+        instrument.check_filters(entry.side, entry.quantity, entry.limit, mark).map_err(|reason| {
+            refuse(reason, format!("{} at {price}: the exchange's filters do not take it", entry.quantity))
+        })?;
         protectable(instrument, entry.protection, entry.quantity, view)?;
         self.exposure(entry, book, price.times(entry.quantity), mark, view)?;
         if !self.rate.allows(&entry.instance, &self.limits, now) {

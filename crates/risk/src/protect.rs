@@ -59,7 +59,13 @@ impl Gate {
             oco: None,
         };
         let lists = instrument.filters.oco_allowed && instrument.order_types.contains(&OrderType::LimitMaker);
-        let target = take_profit.filter(|target| lists && check_size(instrument, quantity, *target).is_ok());
+        let mark = view.ledger.mark(intent.symbol()).map_or(stop, |(mark, _)| mark);
+        let taken = |price: Price| instrument.check_filters(intent.side(), quantity, Some(price), mark);
+        taken(limit.unwrap_or(stop)).map_err(|reason| {
+            refuse(reason, format!("a stop at {stop}: the exchange's filters do not take it near {mark}"))
+        })?;
+        let rests = |target: &Price| check_size(instrument, quantity, *target).is_ok() && taken(*target).is_ok();
+        let target = take_profit.filter(|target| lists && rests(target));
         let target_leg = target.map(|target| OrderSpec {
             client_order_id: target_id,
             order_type: OrderType::LimitMaker,
@@ -115,6 +121,14 @@ pub(crate) fn protectable(
     }
     let on_symbol = |order: &&Order| order.spec.symbol == instrument.symbol && order.spec.purpose == Purpose::Entry;
     slot_is_free(instrument, view.ledger.open_orders().filter(on_symbol).count(), view)?;
+    if !instrument
+        .order_types
+        .iter()
+        .any(|order_type| matches!(order_type, OrderType::StopLoss | OrderType::StopLossLimit))
+    {
+        let detail = format!("{} takes no stop orders; configure protection = \"local\"", instrument.symbol);
+        return Err(refuse(ReasonCode::OrderTypeUnsupported, detail));
+    }
     let (share, scale) = COMMISSION_PERCENT_MAX;
     let kept = quantity.value() * (domain::Decimal::ONE - domain::Decimal::new(share, scale));
     let kept = instrument.round_quantity(Quantity::new(kept).unwrap_or_default());

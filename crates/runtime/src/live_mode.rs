@@ -14,6 +14,7 @@ use risk::{ApprovedOrder, SafetyLatch};
 
 use crate::life::Composition;
 use crate::market_feed::MarketFeed;
+use crate::router::Router;
 use crate::venue::Venue;
 use crate::wiring::Wiring;
 
@@ -29,17 +30,24 @@ pub struct LiveMode {
 struct LiveAccount {
     account: BinanceAccount,
     market: MarketFeed,
+    router: Router,
+}
+
+fn tell(router: &Router, event: ExchangeEvent) {
+    router.send(Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
 }
 
 impl Exchange for LiveAccount {
     fn submit(&self, order: ApprovedOrder, latch: &SafetyLatch) -> LocalFuture<SubmitOutcome> {
-        let (answer, market) = (self.account.submit(order, latch), self.market.clone());
+        let (answer, market, router) = (self.account.submit(order, latch), self.market.clone(), self.router.clone());
         Box::pin(async move {
             let outcome = answer.await;
-            if let SubmitOutcome::Refused(error) = &outcome
-                && matches!(error.action, Action::RefreshInstrument | Action::QuarantineSymbol)
-            {
-                market.refresh_instruments();
+            if let SubmitOutcome::Refused(error) = &outcome {
+                match error.action {
+                    Action::RefreshInstrument | Action::QuarantineSymbol => market.refresh_instruments(),
+                    Action::StopTrading => tell(&router, ExchangeEvent::KeyRefused(error.to_string())),
+                    _ => {}
+                }
             }
             outcome
         })
@@ -70,11 +78,11 @@ impl Exchange for LiveAccount {
 
 /// One word of the account's stream.
 fn heard(wiring: &Wiring, event: UserStreamEvent) {
-    let tell = |event| wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
+    let tell = |event| tell(&wiring.router, event);
     match event {
         UserStreamEvent::Subscribed => tell(ExchangeEvent::AccountStreamSubscribed),
         UserStreamEvent::Transfer(transfer) => {
-            tell(ExchangeEvent::Transfer { asset: transfer.asset, delta: transfer.delta });
+            tell(ExchangeEvent::Transfer { asset: transfer.asset, delta: transfer.delta, time: transfer.time });
         }
         // What is held follows from trades and transfers; the balances themselves are compared at each reconciliation.
         UserStreamEvent::Balances(..) => {}
@@ -83,24 +91,25 @@ fn heard(wiring: &Wiring, event: UserStreamEvent) {
             tell(ExchangeEvent::AccountStreamLost(format!("an event could not be read ({detail})")));
             tell(ExchangeEvent::AccountStreamSubscribed);
         }
-        UserStreamEvent::Lost { reason, .. } => {
-            if !wiring.counters.stopping() {
-                tell(ExchangeEvent::AccountStreamLost(reason));
+        UserStreamEvent::Lost { .. } if wiring.counters.stopping() => {}
+        UserStreamEvent::Lost { reason, fatal } => {
+            if fatal {
+                tell(ExchangeEvent::KeyRefused(reason.clone()));
             }
+            tell(ExchangeEvent::AccountStreamLost(reason));
         }
     }
 }
 
 impl Composition for LiveMode {
-    fn venue(&self, _: &Wiring) -> Venue {
+    fn venue(&self, wiring: &Wiring) -> Venue {
         let account = BinanceAccount::new(self.market.rest(), self.credentials.clone());
-        let exchange = LiveAccount { account, market: self.market.clone() };
+        let exchange = LiveAccount { account, market: self.market.clone(), router: wiring.router.clone() };
         Venue { exchange: Rc::new(exchange), market: Rc::new(self.market.client()) }
     }
 
     fn feed(&self, wiring: &Wiring) -> Box<dyn Any> {
-        let awaited = GlobalRiskMessage::Exchange(ExchangeEvent::AccountStreamAwaited);
-        wiring.router.send(Envelope::GlobalRisk(awaited));
+        tell(&wiring.router, ExchangeEvent::AccountStreamAwaited);
         let url = self.market.endpoints().ws_api.clone();
         let config = UserStreamConfig::new(url, self.credentials.clone(), self.market.link().clone());
         let (of_executions, of_events) = (wiring.clone(), wiring.clone());

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use domain::{Instrument, Interval, MarketEvent, MarketInputError, Symbol, Timestamp};
+use domain::{Instrument, Interval, MarketEvent, MarketInputError, Symbol, SymbolStatus, Timestamp};
 use engine::{Envelope, ExchangeEvent, GlobalRiskMessage, MarketDataMessage, Setup};
 use exchange::binance::{
     Endpoints, Link, MarketClient, MarketStream, RestClient, RestConfig, StreamConfig, StreamEvent, StreamHandle,
     UserStreamHandle,
 };
-use exchange::connectivity::Health;
+use exchange::connectivity::{Health, Permit, Sender};
 use exchange::stepping::Stepper;
 
 use crate::ban_file::BanFile;
@@ -31,6 +31,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// How often the rules of the instruments are fetched anew (E1 looks more often at what an order refusal tells).
 const INSTRUMENTS_EVERY_MS: u64 = 3_600_000;
+/// The same while a symbol does not trade.
+const HALTED_EVERY_MS: u64 = 5_000;
+/// The shortest time between two requests of this kind.
+const REFRESH_PAUSE_MS: u64 = 1_000;
 /// How often the exchange's clock is measured.
 const CLOCK_EVERY_MS: u64 = 600_000;
 
@@ -210,43 +214,90 @@ fn take(wiring: &Wiring, event: StreamEvent, hear: &impl Fn(MarketEvent)) {
 /// Looks at the connection for as long as the stream lives: tells when the exchange cannot be reached, keeps bans,
 /// fetches the instruments' rules anew and measures the clock.
 async fn watch(feed: MarketFeed, stream: Weak<StreamHandle>, wiring: Wiring) {
-    let (client, monotonic) = (feed.client(), wiring.clock.clone());
-    let (mut was_down, mut banned) = (false, feed.link.ban_until());
-    let (mut instruments_at, mut clock_at) = (monotonic.monotonic_ms(), monotonic.monotonic_ms());
+    let client = feed.client();
+    let now = wiring.clock.monotonic_ms();
+    let mut watch =
+        Watch { was_down: false, banned: feed.link.ban_until(), all_trade: true, fetched_at: now, measured_at: now };
     while stream.upgrade().is_some() {
         actix_rt::time::sleep(WATCH_EVERY).await;
+        watch.tell_reachability(&feed, &wiring);
+        watch.keep_ban(&feed);
+        watch.fetch_instruments(&feed, &client, &wiring).await;
+        watch.probe(&feed, &client, wiring.clock.monotonic_ms()).await;
+    }
+}
+
+/// What [`watch`] has seen; times are monotonic milliseconds.
+struct Watch {
+    was_down: bool,
+    banned: Option<Timestamp>,
+    all_trade: bool,
+    fetched_at: u64,
+    measured_at: u64,
+}
+
+impl Watch {
+    /// Down is told at once, and its end only when the exchange is trusted again.
+    fn tell_reachability(&mut self, feed: &MarketFeed, wiring: &Wiring) {
         let seen = feed.link.connectivity.reachability();
-        // Down is told at once, and its end only when the exchange is trusted again.
-        let is_down = if was_down { seen.health != Health::Up } else { seen.health == Health::Down };
-        if is_down != was_down {
-            was_down = is_down;
-            let event = if is_down {
-                ExchangeEvent::Unreachable(format!("{} attempts in a row came to no answer", seen.failures))
-            } else {
-                ExchangeEvent::Reachable
-            };
-            wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
+        let is_down = if self.was_down { seen.health != Health::Up } else { seen.health == Health::Down };
+        if is_down == std::mem::replace(&mut self.was_down, is_down) {
+            return;
         }
+        let event = if is_down {
+            ExchangeEvent::Unreachable(format!("{} attempts in a row came to no answer", seen.failures))
+        } else {
+            ExchangeEvent::Reachable
+        };
+        wiring.router.send(Envelope::GlobalRisk(GlobalRiskMessage::Exchange(event)));
+    }
+
+    fn keep_ban(&mut self, feed: &MarketFeed) {
         let ban = feed.link.ban_until();
-        if let Some(bans) = feed.bans.as_ref().filter(|_| ban != banned) {
+        if let Some(bans) = feed.bans.as_ref().filter(|_| ban != self.banned) {
             bans.write(ban);
-            banned = ban;
+            self.banned = ban;
         }
-        let now = monotonic.monotonic_ms();
-        if feed.refresh.swap(false, Relaxed) || now.saturating_sub(instruments_at) >= INSTRUMENTS_EVERY_MS {
-            instruments_at = now;
-            match client.instruments(&wiring.setup.symbols()).await {
-                Ok(found) => wiring.router.send(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(found)))),
-                Err(error) => tracing::warn!(%error, "the instruments' rules could not be fetched; those known stay"),
-            }
+    }
+
+    /// Hourly, and often while a symbol does not trade: its positions wait for the word that it does again.
+    async fn fetch_instruments(&mut self, feed: &MarketFeed, client: &MarketClient, wiring: &Wiring) {
+        let now = wiring.clock.monotonic_ms();
+        let age_ms = now.saturating_sub(self.fetched_at);
+        let every_ms = if self.all_trade { INSTRUMENTS_EVERY_MS } else { HALTED_EVERY_MS };
+        let asked = age_ms >= REFRESH_PAUSE_MS && feed.refresh.swap(false, Relaxed);
+        if !asked && age_ms < every_ms {
+            return;
         }
-        // While it is down this is the probe that finds out that it is back.
-        let due = now.saturating_sub(clock_at) >= CLOCK_EVERY_MS || seen.health != Health::Up;
-        if due && !feed.stepped {
-            clock_at = now;
-            if let Err(error) = client.rest().sync_clock().await {
-                tracing::debug!(%error, "the exchange's clock could not be measured");
+        self.fetched_at = now;
+        match client.instruments(&wiring.setup.symbols()).await {
+            Ok(found) => {
+                self.all_trade = found.iter().all(|instrument| instrument.status == SymbolStatus::Trading);
+                wiring.router.send(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(found))));
             }
+            Err(error) => tracing::warn!(%error, "the instruments' rules could not be fetched; those known stay"),
+        }
+    }
+
+    /// Measures the clock now and then; while the exchange is not trusted, asks as often as probes may, so that its return
+    /// is found out.
+    async fn probe(&mut self, feed: &MarketFeed, client: &MarketClient, now: u64) {
+        let is_up = feed.link.connectivity.reachability().health == Health::Up;
+        let may = |permit| matches!(permit, Permit::Yes | Permit::Probe);
+        let wanted = if is_up {
+            !feed.stepped && now.saturating_sub(self.measured_at) >= CLOCK_EVERY_MS
+        } else {
+            now.saturating_sub(self.measured_at) >= REFRESH_PAUSE_MS
+                && may(feed.link.connectivity.permit(Sender::Read, feed.link.clock.base_now()))
+        };
+        if !wanted {
+            return;
+        }
+        self.measured_at = now;
+        // A stepped clock stands still, so that there is nothing to measure.
+        let asked = if feed.stepped { client.ping().await } else { client.rest().sync_clock().await.map(drop) };
+        if let Err(error) = asked {
+            tracing::debug!(%error, "the exchange did not answer a probe");
         }
     }
 }

@@ -54,11 +54,14 @@ impl ShadowAccount {
 impl Exchange for ShadowAccount {
     fn submit(&self, order: ApprovedOrder, latch: &SafetyLatch) -> LocalFuture<SubmitOutcome> {
         let specs = [Some(order.spec()), order.oco_leg()].into_iter().flatten().cloned().collect();
-        let (validated, paper, latch) = (self.validated(specs), self.paper.clone(), latch.clone());
-        Box::pin(async move {
+        // The test tells, it does not decide: an exchange that is slow to answer it must not age the approval.
+        let (validated, router) = (self.validated(specs), self.router.clone());
+        router.begin();
+        actix_rt::spawn(async move {
             validated.await;
-            paper.submit(order, &latch).await
-        })
+            router.end();
+        });
+        self.paper.submit(order, latch)
     }
 
     fn cancel(&self, symbol: &Symbol, id: &ClientOrderId) -> LocalFuture<CancelOutcome> {

@@ -24,6 +24,9 @@ use crate::router::Deliver;
 use crate::venue::Venue;
 use crate::wiring::Wiring;
 
+/// How long effects wait for a disk that neither commits nor fails.
+const DISK_PATIENCE_MS: u64 = 2_000;
+
 /// A question of the supervisor, through the ordinary mailbox, so that the answer measures it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ping {
@@ -70,6 +73,8 @@ pub struct Shell<M: Machine> {
     ticket: u64,
     committed: u64,
     journal_failed: bool,
+    /// How far the journal was when something began to wait for it, and since when, in monotonic milliseconds.
+    waiting: Option<(u64, u64)>,
     _guard: Guard,
 }
 
@@ -86,6 +91,7 @@ impl<M: Machine> Shell<M> {
             ticket: 0,
             committed: 0,
             journal_failed: false,
+            waiting: None,
             _guard: guard,
         }
     }
@@ -122,6 +128,23 @@ impl<M: Machine> Shell<M> {
             }
         }
         self.effects = effects;
+    }
+
+    /// A disk that hangs says nothing: what waits for it too long goes on as if it had failed. Exits and cancels must not
+    /// hang with it.
+    fn watch_disk(&mut self, now_ms: u64) {
+        if self.held.is_empty() || self.journal_failed {
+            self.waiting = None;
+            return;
+        }
+        match self.waiting {
+            Some((committed, since)) if committed == self.committed => {
+                if now_ms.saturating_sub(since) >= DISK_PATIENCE_MS {
+                    self.fail_journal("the disk does not answer");
+                }
+            }
+            Some(_) | None => self.waiting = Some((self.committed, now_ms)),
+        }
     }
 
     /// Entries that wait die; exits and everything else go on without the disk (money first: tightening needs no disk).
@@ -309,6 +332,7 @@ impl<M: Machine> Handler<Ping> for Shell<M> {
     fn handle(&mut self, ping: Ping, _: &mut Self::Context) {
         let pong = Pong { actor: self.id, asked_ms: ping.asked_ms, answered_ms: self.wiring.clock.monotonic_ms() };
         self.wiring.pongs.put(pong);
+        self.watch_disk(self.wiring.clock.monotonic_ms());
     }
 }
 

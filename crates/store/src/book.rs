@@ -25,6 +25,8 @@ pub struct Loaded {
     pub last_boot: BootNumber,
     /// The mode that the book was begun in.
     pub mode: Option<String>,
+    /// What the configuration last said to be held beside the books.
+    pub outside_configured: BTreeMap<Asset, Quantity>,
     /// The mode that a person promoted the service to last.
     pub promoted_to: Option<TradingMode>,
     /// The paper account's state, as JSON.
@@ -133,7 +135,15 @@ async fn read(connection: &mut SqliteConnection, path: &Path) -> Result<Loaded, 
     let (last_boot, mode) = last_start(&mut source).await?;
     let paper = source.rows("paper_account", "SELECT state FROM paper_account").await?;
     let promoted_to = promotion(&mut source).await?;
-    Ok(Loaded { book, last_boot, mode, promoted_to, paper_account: paper.first().map(|row| row.get(0)) })
+    let outside_configured = outside_configured(&mut source).await?;
+    Ok(Loaded {
+        book,
+        last_boot,
+        mode,
+        outside_configured,
+        promoted_to,
+        paper_account: paper.first().map(|row| row.get(0)),
+    })
 }
 
 async fn marks(source: &mut Source<'_>) -> Result<BTreeMap<Symbol, (domain::Price, Timestamp)>, StoreError> {
@@ -174,6 +184,16 @@ async fn protections(source: &mut Source<'_>) -> Result<Vec<SavedProtection>, St
         })
     };
     rows.iter().map(read).collect()
+}
+
+async fn outside_configured(source: &mut Source<'_>) -> Result<BTreeMap<Asset, Quantity>, StoreError> {
+    let mut configured = BTreeMap::new();
+    let query = "SELECT asset, configured FROM outside WHERE configured IS NOT NULL";
+    for row in source.rows("outside", query).await? {
+        let (asset, quantity): (String, String) = (row.get(0), row.get(1));
+        configured.insert(source.parse("outside", &asset)?, source.parse("outside", &quantity)?);
+    }
+    Ok(configured)
 }
 
 async fn trades_through(source: &mut Source<'_>) -> Result<BTreeMap<Symbol, TradeId>, StoreError> {

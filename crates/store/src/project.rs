@@ -1,7 +1,7 @@
 //! What each record changes in the projections. Rows are written as the record carries them; nothing is computed here.
 
 use domain::{Alert, Fill, Timestamp};
-use engine::Record;
+use engine::{OutsideCause, Record};
 use ledger::{EquityTracker, InstanceBook, Order, RoundTrip};
 use risk::{Protection, Release, Restriction};
 use sqlx::sqlite::SqliteConnection;
@@ -143,12 +143,16 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             }
             Ok(())
         }
-        Record::OutsideChanged { asset, quantity, .. } => {
-            sqlx::query("INSERT OR REPLACE INTO outside (asset, quantity) VALUES (?, ?)")
-                .bind(asset.as_str())
-                .bind(quantity.to_string())
-                .execute(connection)
-                .await?;
+        Record::OutsideChanged { asset, quantity, cause } => {
+            sqlx::query(
+                "INSERT INTO outside (asset, quantity, configured) VALUES (?, ?, ?) ON CONFLICT (asset) DO UPDATE \
+                 SET quantity = excluded.quantity, configured = COALESCE(excluded.configured, configured)",
+            )
+            .bind(asset.as_str())
+            .bind(quantity.to_string())
+            .bind((*cause == OutsideCause::Configured).then(|| quantity.to_string()))
+            .execute(connection)
+            .await?;
             Ok(())
         }
         Record::AlertRaised(body) => alert(connection, row.sequence, body).await,

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use domain::{Asset, BootNumber, CorrelationId, Instrument, Notional, Quantity, Timestamp, TradingMode};
-use engine::{ActorId, JournalEntry, Record, Setup};
+use domain::{Asset, BootNumber, CorrelationId, Instrument, Millis, Notional, Quantity, Timestamp, TradingMode};
+use engine::{ActorId, JournalEntry, OutsideCause, Record, Setup};
 use exchange::binance::Endpoints;
-use runtime::clock::{Clock, unix_seconds};
+use runtime::ban_file::BanFile;
+use runtime::clock::{Clock, machine_time, unix_seconds};
 use runtime::history::History;
 use runtime::live_mode::LiveMode;
 use runtime::market_feed::{MarketFeed, ask_exchange};
@@ -36,6 +37,8 @@ use crate::config::{self, Config};
 const EXIT_FATAL: i32 = 70;
 /// How far the exchange's clock may be behind the book's head: clocks are read at different moments.
 const CLOCK_TOLERANCE_MS: i64 = 5_000;
+/// The longest ban.
+const BAN_MAX: Millis = Millis::from_secs(3 * 86_400);
 /// How long the first records may take to be durable.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -61,10 +64,11 @@ pub(crate) fn begin(
 ) -> anyhow::Result<Service> {
     let config = &loaded.config;
     let book = home.join(Config::book_name(config.service.mode));
+    let ban = home.join("exchange-ban");
+    refuse_while_banned(&ban)?;
     let found = find(config, &book, simulator, speed)?;
     let silence_ms = config.exchange.stream_silence_ms;
-    let market =
-        MarketFeed::new(found.endpoints.clone(), &found.clock, silence_ms).with_bans_in(home.join("exchange-ban"));
+    let market = MarketFeed::new(found.endpoints.clone(), &found.clock, silence_ms).with_bans_in(ban);
     let market = if speed == 0.0 { market.stepped() } else { market };
     match config.service.mode {
         TradingMode::Paper => {
@@ -75,7 +79,7 @@ pub(crate) fn begin(
         }
         TradingMode::Shadow => {
             let credentials = account::credentials(config)?;
-            let checked = account::check(config, &found, &credentials)?;
+            let checked = account::check(config, &found, &market, &credentials)?;
             let account = shadow_account(config, &found, &checked.held)?;
             let baseline = account::baseline(config, &found, &checked.held)?;
             let assembly = assemble(loaded, home, found)?;
@@ -87,12 +91,24 @@ pub(crate) fn begin(
             account::loopback_only(&found.endpoints)?;
             account::promoted(&book, &found.kept)?;
             let credentials = account::credentials(config)?;
-            let checked = account::check(config, &found, &credentials)?;
+            let checked = account::check(config, &found, &market, &credentials)?;
             let baseline = account::baseline(config, &found, &checked.held)?;
             let assembly = assemble(loaded, home, found)?;
             keep(assembly.wiring(), &baseline)?;
             Ok(assembly.start(Arc::new(LiveMode { market, credentials }))?)
         }
+    }
+}
+
+/// Before the exchange has told its time, only the machine's can say whether a ban is over (I9). A simulated exchange of
+/// another time is not held up by it.
+fn refuse_while_banned(ban: &Path) -> anyhow::Result<()> {
+    match BanFile::at(ban.to_owned()).read() {
+        Some(until) if until > machine_time() && until < machine_time() + BAN_MAX => bail!(
+            "the exchange has banned this address until {until}, and every request would make that longer: nothing is asked \
+             before. Start again then."
+        ),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -146,7 +162,7 @@ fn exchange_of(account: PaperAccount, wiring: &Wiring) -> PaperExchange {
 }
 
 /// Makes what is held beside the books durable, before the first life reads the book.
-fn keep(wiring: &Wiring, baseline: &BTreeMap<Asset, (Quantity, String)>) -> anyhow::Result<()> {
+fn keep(wiring: &Wiring, baseline: &BTreeMap<Asset, (Quantity, OutsideCause)>) -> anyhow::Result<()> {
     for (asset, (quantity, cause)) in baseline {
         eprintln!("held beside the books: {quantity} {asset} ({cause})");
         let record = Record::OutsideChanged { asset: asset.clone(), quantity: *quantity, cause: cause.clone() };

@@ -6,17 +6,17 @@
 //!
 //! It must never take a resting exit away outside of such a sequence, nor send a second exit for what is reserved.
 
+mod closing;
 mod resting;
 
 use domain::{
-    Alert, ClientOrderId, CorrelationId, ExitKind, InstanceId, Millis, Price, Quantity, ReasonCode, Scope, Severity,
-    Symbol, Timestamp,
+    ClientOrderId, CorrelationId, ExitKind, InstanceId, Millis, Price, Quantity, ReasonCode, Symbol, Timestamp,
 };
 use ledger::Position;
-use risk::{ExitIntent, OrderIntent, Protection};
+use risk::Protection;
 use serde::{Deserialize, Serialize};
 
-use crate::message::{ActorId, Envelope, GlobalRiskMessage, RestingExit};
+use crate::message::{ActorId, RestingExit};
 use crate::record::Record;
 use crate::{Effects, PositionUpdate};
 
@@ -268,33 +268,6 @@ impl Guard {
         first
     }
 
-    /// Gives what rests up for an exit at market. A close that is under way becomes the wider of the two.
-    pub(super) fn close(&mut self, exit: &ExitIntent, now: Timestamp, effects: &mut Effects) {
-        // The gate answered the wish that was asked for: not now, but by this sequence.
-        if matches!(self.exit, Exit::Asked(_)) {
-            self.exit = Exit::None;
-            // What rests is not known here yet; it will be told.
-            if self.resting.is_empty() {
-                self.pause(now);
-            }
-        }
-        if self.position.is_none() {
-            return;
-        }
-        let keep = (self.held() - exit.quantity()).max(Quantity::ZERO);
-        let (mut kind, mut reason, correlation_id) = (exit.kind(), exit.reason(), exit.correlation_id());
-        let keep = match &self.sequence {
-            Some(Sequence::Close { exit: before, reason: why, keep: kept, .. }) => {
-                if kind == ExitKind::Signal && *before != ExitKind::Signal {
-                    (kind, reason) = (*before, *why);
-                }
-                keep.min(*kept)
-            }
-            Some(Sequence::Replace) | None => keep,
-        };
-        self.turn_to(Some(Sequence::Close { exit: kind, reason, keep, correlation_id }), now, effects);
-    }
-
     /// From now on this guards the position.
     fn adopt(&mut self, protection: Protection, now: Timestamp, effects: &mut Effects) {
         self.protection = protection;
@@ -350,45 +323,6 @@ impl Guard {
         }
     }
 
-    fn go_on_closing(
-        &mut self,
-        kind: ExitKind,
-        reason: ReasonCode,
-        keep: Quantity,
-        correlation_id: CorrelationId,
-        now: Timestamp,
-        effects: &mut Effects,
-    ) {
-        match self.exit {
-            Exit::Asked(at) if now.since(at) < ANSWER_TIME => {}
-            // The exit is in the book: what is left of the position after it is guarded as any other.
-            Exit::Working => self.turn_to(None, now, effects),
-            Exit::None | Exit::Asked(_) if !self.resting.is_empty() => self.cancel_resting(now, effects),
-            Exit::None | Exit::Asked(_) if now < self.exit_at => {}
-            Exit::None | Exit::Asked(_) => {
-                let quantity = self.held() - keep;
-                let intent =
-                    |position| ExitIntent::from_position(position, Some(quantity), kind, reason, correlation_id);
-                match self.position.as_ref().filter(|_| quantity.is_positive()).and_then(intent) {
-                    Some(exit) => self.send(Some(exit), now, effects),
-                    None => self.turn_to(None, now, effects),
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, exit: Option<ExitIntent>, now: Timestamp, effects: &mut Effects) {
-        let Some(exit) = exit else { return };
-        self.exit = Exit::Asked(now);
-        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Intent(OrderIntent::Exit(exit))));
-    }
-
-    fn begin_close(&mut self, reason: ReasonCode, now: Timestamp, effects: &mut Effects) {
-        let (exit, correlation_id) = (ExitKind::Protective, self.correlation_id);
-        self.turn_to(Some(Sequence::Close { exit, reason, keep: Quantity::ZERO, correlation_id }), now, effects);
-        self.go_on_closing(exit, reason, Quantity::ZERO, correlation_id, now, effects);
-    }
-
     /// Which exit the price calls for.
     fn reached(&self, mark: Option<Price>) -> Option<ReasonCode> {
         self.protection.reached(self.position.as_ref()?.closing_side()?, mark?)
@@ -422,55 +356,9 @@ impl Guard {
         }
     }
 
-    /// The price calls for an exit: what rests does its part, the rest is sent now.
-    fn fire(&mut self, reason: ReasonCode, now: Timestamp, effects: &mut Effects) {
-        // What is being offered to the exchange at this moment would be reserved twice.
-        if self.is_protecting(now) {
-            return;
-        }
-        let target_rests = self.resting.iter().any(|exit| exit.stop_price.is_none());
-        let at_work = match reason {
-            ReasonCode::ExitTakeProfit => target_rests,
-            _ => self.stops().next().is_some(),
-        };
-        if !self.resting.is_empty() && !at_work {
-            return self.begin_close(reason, now, effects);
-        }
-        if !self.resting.is_empty() {
-            let since = *self.reached_at.get_or_insert(now);
-            // A target that rests is filled by the market in its turn; a stop must not wait for it.
-            if reason != ReasonCode::ExitTakeProfit && now.since(since) >= ESCALATION {
-                self.reached_at = None;
-                self.tell_escalation(now, effects);
-                return self.begin_close(reason, now, effects);
-            }
-        }
-        let open = self.unreserved();
-        if let Some(position) = self.position.as_ref().filter(|_| open > self.too_small) {
-            let exit =
-                ExitIntent::from_position(position, Some(open), ExitKind::Protective, reason, self.correlation_id);
-            self.send(exit, now, effects);
-        }
-    }
-
     /// Whether a wish to protect is on its way; one that is not answered in time is given up.
     fn is_protecting(&self, now: Timestamp) -> bool {
         self.protecting.is_some_and(|since| now.since(since) < ANSWER_TIME)
-    }
-
-    fn tell_escalation(&self, now: Timestamp, effects: &mut Effects) {
-        let text = format!(
-            "The stop of {} on {} was reached {ESCALATION} ago and has not closed the position. It is cancelled, and the \
-             position closed at market.",
-            self.instance, self.symbol
-        );
-        self.alert(now, ReasonCode::ProtectionEscalated, text, effects);
-    }
-
-    fn alert(&self, now: Timestamp, reason: ReasonCode, text: String, effects: &mut Effects) {
-        let (scope, correlation_id) = (Scope::Instance(self.instance.clone()), self.correlation_id);
-        let alert = Alert { time: now, severity: Severity::High, reason, scope, text, correlation_id };
-        effects.alert(ActorId::Executor, alert);
     }
 
     /// For the record of its end.

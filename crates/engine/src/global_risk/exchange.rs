@@ -2,13 +2,16 @@
 //!
 //! It must never end an outage before what happened meanwhile is booked, nor take a transfer for a gain or a loss.
 
-use domain::{Asset, CorrelationId, Permission, Quantity, ReasonCode, Scope, Severity, Timestamp};
+use domain::{Asset, CorrelationId, Fill, Permission, Quantity, ReasonCode, Scope, Severity, Timestamp};
 use risk::{Release, Restriction};
 
 use super::{GlobalRisk, ME};
 use crate::Effects;
 use crate::message::{Envelope, ExchangeEvent, ReconcilerMessage};
-use crate::record::Record;
+use crate::record::{OutsideCause, Record};
+
+/// Transfers remembered, so that one that is told twice counts once.
+const TRANSFERS_KEPT: usize = 64;
 
 /// Something that keeps the exchange from being known.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl GlobalRisk {
             }
             ExchangeEvent::Reachable => self.outage_over(ExchangeUnreachable, effects),
             ExchangeEvent::KeyRefused(detail) => self.key_refused(now, &detail, effects),
-            ExchangeEvent::Transfer { asset, delta } => self.transfer(now, asset, delta, effects),
+            ExchangeEvent::Transfer { asset, delta, time } => self.transfer(now, (asset, delta, time), effects),
             ExchangeEvent::Validated(symbol, order, refusal) => {
                 let correlation = self.ledger.order(&order).map(|order| order.correlation_id).unwrap_or_default();
                 effects.journal(now, ME, correlation, Record::OrderValidated { symbol, order, refusal });
@@ -104,11 +107,29 @@ impl GlobalRisk {
         }
     }
 
+    /// A commission in an asset of no book comes out of what is held beside them.
+    pub(super) fn charge_outside(&mut self, now: Timestamp, fill: &Fill, effects: &mut Effects) {
+        let Some(quantity) = self.outside.get_mut(&fill.commission_asset) else { return };
+        *quantity -= fill.commission;
+        let (asset, quantity) = (fill.commission_asset.clone(), *quantity);
+        let cause = OutsideCause::Commission(fill.commission);
+        effects.journal(now, ME, CorrelationId::default(), Record::OutsideChanged { asset, quantity, cause });
+    }
+
     /// It is no trade of ours, so it belongs to what is held beside the books.
-    fn transfer(&mut self, now: Timestamp, asset: Asset, delta: Quantity, effects: &mut Effects) {
+    fn transfer(&mut self, now: Timestamp, transfer: (Asset, Quantity, Timestamp), effects: &mut Effects) {
+        // Two connections are read while one replaces the other.
+        if self.transfers.contains(&transfer) {
+            return;
+        }
+        self.transfers.push_back(transfer.clone());
+        if self.transfers.len() > TRANSFERS_KEPT {
+            self.transfers.pop_front();
+        }
+        let (asset, delta, _) = transfer;
         let quantity = self.outside.entry(asset.clone()).or_default();
         *quantity += delta;
-        let (quantity, cause) = (*quantity, format!("a transfer of {delta}"));
+        let (quantity, cause) = (*quantity, OutsideCause::Transfer(delta));
         let text = format!("{delta} {asset} moved without a trade; {quantity} {asset} are held beside the books now.");
         let correlation = CorrelationId::default();
         effects.journal(now, ME, correlation, Record::OutsideChanged { asset, quantity, cause });

@@ -7,7 +7,7 @@ mod exchange;
 mod orders;
 mod recovering;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use domain::{
@@ -45,6 +45,10 @@ pub struct GlobalRisk {
     journal_available: bool,
     /// Held on the account beside the books.
     outside: BTreeMap<Asset, Quantity>,
+    /// The newest transfers.
+    transfers: VecDeque<(Asset, Quantity, Timestamp)>,
+    /// Orders and trades of others that were told of in this life.
+    foreign: BTreeSet<String>,
     /// Up to which trade of each symbol nothing can be missing.
     trades_through: BTreeMap<Symbol, TradeId>,
     /// What keeps the exchange from being known, and whether it is over.
@@ -89,6 +93,8 @@ impl GlobalRisk {
             sequences: BTreeMap::new(),
             journal_available: true,
             outside: state.outside.clone(),
+            transfers: VecDeque::new(),
+            foreign: BTreeSet::new(),
             trades_through: state.trades_through.clone(),
             outages: BTreeMap::new(),
             gaps: 0,

@@ -215,17 +215,29 @@ impl GlobalRisk {
     }
 
     pub(super) fn fill(&mut self, now: Timestamp, fill: &Fill, effects: &mut Effects) {
+        let third_price = self.third_asset_price(fill);
         let Some(instrument) = self.instruments.get(&fill.symbol) else {
             return not_booked(now, fill, "the rules of its symbol are not known".into(), effects);
         };
-        let third_price = self.third_asset_price(fill);
-        let booking = match self.ledger.book_fill(fill, instrument, third_price) {
+        let booked = match self.ledger.book_fill(fill, instrument, third_price) {
+            // What is held must be right and guarded, whatever the commission was worth.
+            Err(BookError::FeeUnpriced { .. }) => {
+                tell_unpriced(now, fill, effects);
+                self.ledger.book_fill(fill, instrument, Some(domain::Price::SMALLEST))
+            }
+            booked => booked,
+        };
+        let booking = match booked {
             Ok(None) => return,
             Ok(Some(booking)) => booking,
             Err(error @ (BookError::Foreign { .. } | BookError::FeeUnpriced { .. })) => {
                 return not_booked(now, fill, error.to_string(), effects);
             }
         };
+        let in_third = fill.commission_asset != instrument.base && fill.commission_asset != instrument.quote;
+        if in_third && !fill.commission.is_zero() {
+            self.charge_outside(now, fill, effects);
+        }
         let book =
             self.ledger.instance(&booking.instance).expect("invariant: a booking names an instance of the ledger");
         let order = self.ledger.order(&fill.client_order_id).cloned().map(Box::new);
@@ -341,6 +353,16 @@ fn resting_exit(order: &Order) -> RestingExit {
         open_quantity: order.open_quantity(),
         acknowledged: matches!(order.state(), OrderState::Working | OrderState::PartiallyFilled),
     }
+}
+
+fn tell_unpriced(now: Timestamp, fill: &Fill, effects: &mut Effects) {
+    let text = format!(
+        "The commission of trade {} of {} is {} {}, whose price is not known: the trade is booked and its commission \
+         counts as nothing. Let the service trade a symbol of that asset, or switch the discount off.",
+        fill.trade_id, fill.symbol, fill.commission, fill.commission_asset
+    );
+    let (reason, scope) = (ReasonCode::FeeUnpriced, Scope::Symbol(fill.symbol.clone()));
+    GlobalRisk::alert(now, Severity::High, reason, scope, text, CorrelationId::default(), effects);
 }
 
 fn not_booked(now: Timestamp, fill: &Fill, detail: String, effects: &mut Effects) {

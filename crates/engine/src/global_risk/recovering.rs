@@ -60,6 +60,9 @@ impl GlobalRisk {
                     self.concluded(now, &id, end, ReasonCode::NeverArrived, effects);
                 }
                 Finding::OrderUnresolved(_) => unresolved += 1,
+                // What is not ours is told of once.
+                Finding::ForeignOrder(report) if !self.foreign.insert(report.client_order_id.to_string()) => {}
+                Finding::ForeignTrade(fill) if !self.foreign.insert(format!("{}/{}", fill.symbol, fill.trade_id)) => {}
                 Finding::ForeignOrder(report) => {
                     let text =
                         format!("Order {} on {} is not ours. It is left alone.", report.client_order_id, report.symbol);

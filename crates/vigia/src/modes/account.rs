@@ -8,9 +8,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use domain::{Asset, Notional, Quantity, TradingMode};
+use engine::OutsideCause;
 use exchange::RequestError;
-use exchange::binance::{BinanceAccount, Credentials, Endpoints, Link, RestClient, RestConfig};
-use runtime::market_feed::ask;
+use exchange::binance::{BinanceAccount, Credentials, Endpoints};
+use runtime::market_feed::{MarketFeed, ask};
 use store::book::Loaded;
 
 use super::Found;
@@ -62,14 +63,16 @@ pub(super) fn promoted(book: &Path, kept: &Loaded) -> anyhow::Result<()> {
 }
 
 /// Asks the exchange whether the key is fit for trading and what the account holds.
-pub(super) fn check(config: &Config, found: &Found, credentials: &Credentials) -> anyhow::Result<Checked> {
-    let (time, monotonic) = (found.clock.clone(), found.clock.clone());
-    let link =
-        Link::new(std::sync::Arc::new(move || time.now()), std::sync::Arc::new(move || monotonic.monotonic_ms()));
+pub(super) fn check(
+    config: &Config,
+    found: &Found,
+    market: &MarketFeed,
+    credentials: &Credentials,
+) -> anyhow::Result<Checked> {
     let rest_url = found.endpoints.rest.clone();
     let asking = async {
         let text = |error: RequestError| error.to_string();
-        let rest = RestClient::new(RestConfig::new(rest_url.clone()), link);
+        let rest = market.rest();
         rest.sync_clock().await.map_err(text)?;
         let account = BinanceAccount::new(rest, credentials.clone());
         let restrictions = account.api_restrictions().await.map_err(text)?;
@@ -110,7 +113,7 @@ pub(super) fn baseline(
     config: &Config,
     found: &Found,
     held: &BTreeMap<Asset, Quantity>,
-) -> anyhow::Result<BTreeMap<Asset, (Quantity, String)>> {
+) -> anyhow::Result<BTreeMap<Asset, (Quantity, OutsideCause)>> {
     let (known, books) = (&found.kept.book.outside, &found.kept.book.ledger.instances);
     let mut baseline = BTreeMap::new();
     if books.is_empty() && known.is_empty() {
@@ -118,12 +121,12 @@ pub(super) fn baseline(
         let capital = Quantity::new(capital.value()).context("the instances' capital is out of bounds")?;
         for (asset, quantity) in held {
             let beside = if *asset == config.portfolio.currency { *quantity - capital } else { *quantity };
-            baseline.insert(asset.clone(), (beside, "found at the first start".to_owned()));
+            baseline.insert(asset.clone(), (beside, OutsideCause::Found));
         }
     }
     for (asset, quantity) in &config.portfolio.outside {
-        if known.get(asset) != Some(quantity) {
-            baseline.insert(asset.clone(), (*quantity, "configured".to_owned()));
+        if found.kept.outside_configured.get(asset) != Some(quantity) {
+            baseline.insert(asset.clone(), (*quantity, OutsideCause::Configured));
         }
     }
     Ok(baseline)
