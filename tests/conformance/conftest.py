@@ -97,7 +97,7 @@ def key_of(simulator):
 
 @pytest.fixture
 def sdk(simulator, key_of):
-    return harness.sdk_rest(simulator.address, *key_of("sdk"))
+    return harness.Recording(harness.sdk_rest(simulator.address, *key_of("sdk")))
 
 
 @pytest.fixture(autouse=True)

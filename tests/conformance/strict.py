@@ -33,14 +33,29 @@ WITH_A_FEATURE = {
 
 # Fields of a model that the documentation gives under a condition only, with the condition.
 # Fields that an answer has and the SDK's model has not, although the documentation does.
-SURPLUS: dict[tuple[str, str], str] = {}
+SURPLUS = {
+    ("DeleteOrderListResponseOrderReportsInner", "selfTradePreventionMode"): "as in DELETE order",
+    ("OrderListCancelResponseResultOrderReportsInner", "origClientOrderId"): "as in order.cancel",
+    ("OrderListCancelResponseResultOrderReportsInner", "selfTradePreventionMode"): "as in order.cancel",
+    ("OrderCancelReplaceResponseResultNewOrderResponse", "fills"): "as in order.place, kind FULL",
+    ("OrderCancelReplaceResponseResultNewOrderResponse", "workingTime"): "as in order.place, kind FULL",
+}
 
 CONDITIONAL = {
     ("ExchangeInfoResponse", "sors"): "where the exchange offers smart order routing",
     ("*", "priceExponent"): "binary answers (SBE) instead of tickSize",
+    ("*", "multiplierExponent"): "binary answers (SBE) instead of the multipliers",
     ("*", "qtyExponent"): "binary answers (SBE) instead of stepSize",
     # One model for all limits; exchangeInfo tells the limits without what is used of them.
     ("MyFiltersResponseRateLimitsInner", "count"): "not in exchangeInfo",
+    ("RateLimits", "count"): "not in exchangeInfo",
+    # One model for a cancelled order and for a cancelled list.
+    **{("OrderCancelResponseResult", field): "where the order was one of a list" for field in (
+        "contingencyType", "listStatusType", "listOrderStatus", "listClientOrderId", "transactionTime", "orders",
+        "orderReports",
+    )},
+    ("MyFiltersResponse", "rateLimits"): "myFilters tells filters only; the model is shared with exchangeInfo",
+    ("OrderAmendKeepPriorityResponse", "listStatus"): "orders of a list",
 }
 
 # One letter is enough on the streams; these come with the feature only.
@@ -83,11 +98,18 @@ def answer(response):
     model, raw = names.get("response_model"), names.get("parsed", names.get("ws_response"))
     if "ws_response" in names:
         # Every answer may tell the limits; some models leave them out.
+        assert "rateLimits" in raw, "an answer of the WebSocket API without its rate limits"
         raw = {name: value for name, value in raw.items() if name != "rateLimits" or name in _wires(model)}
+        limits = names["ws_response"]["rateLimits"]
         if model is not None and "result" not in _wires(model):
             # Here the SDK's model is that of the result alone, and finds nothing in the frame around it.
-            raw = raw["result"]
-            data = model.model_validate(raw)
+            if "actual_instance" in model.model_fields:
+                # One of several models: the SDK never asks which, over the WebSocket API.
+                data = model.from_dict({**raw, "rateLimits": limits})
+                raw = {**raw, "rateLimits": limits}
+            else:
+                raw = raw["result"]
+                data = model.model_validate(raw)
     if model is None:
         # The SDK has no model for arrays of arrays.
         return data
