@@ -155,6 +155,10 @@ class CcxtSync(_Local, ccxt.binance):
 class CcxtPro(_Local, ccxt.pro.binance):
     """ccxt's REST and WebSocket client."""
 
+    def is_spot_url(self, client):
+        # By default known by the name of the exchange's host.
+        return True
+
 
 def ccxt_at(kind, address: str, api_key=None, secret=None, **options):
     """ccxt as it is by default, but for the address and for `spot` being the only kind of market."""

@@ -50,12 +50,13 @@ CONDITIONAL = {
     ("MyFiltersResponseRateLimitsInner", "count"): "not in exchangeInfo",
     ("RateLimits", "count"): "not in exchangeInfo",
     # One model for a cancelled order and for a cancelled list.
-    **{("OrderCancelResponseResult", field): "where the order was one of a list" for field in (
-        "contingencyType", "listStatusType", "listOrderStatus", "listClientOrderId", "transactionTime", "orders",
-        "orderReports",
-    )},
+    **{(model, field): "where the order was one of a list"
+       for model in ("OrderCancelResponseResult", "OpenOrdersCancelAllResponseResultInner")
+       for field in ("contingencyType", "listStatusType", "listOrderStatus", "listClientOrderId", "transactionTime",
+                     "orders", "orderReports")},
     ("MyFiltersResponse", "rateLimits"): "myFilters tells filters only; the model is shared with exchangeInfo",
     ("OrderAmendKeepPriorityResponse", "listStatus"): "orders of a list",
+    ("OrderAmendKeepPriorityResponseResult", "listStatus"): "orders of a list",
 }
 
 # One letter is enough on the streams; these come with the feature only.
