@@ -100,6 +100,9 @@ fn an_rsa_key_signs() {
     let mut bad = keys();
     bad.accounts[0].keys[1].secret = KeyMaterial::RsaPublic(STANDARD.encode([1; 300]));
     assert!(start(bad).unwrap_err().to_string().contains("2048"));
+    let mut twice = keys();
+    twice.accounts[1].keys[0].api_key = "key-rsa".into();
+    assert!(start(twice).unwrap_err().to_string().contains("name of another"));
 }
 
 #[test]

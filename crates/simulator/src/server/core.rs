@@ -122,6 +122,9 @@ impl Core {
         for config in accounts {
             let account = AccountId::new(&config.id);
             for key in &config.keys {
+                if self.keys.account_of(&key.api_key).is_some() {
+                    return Err(ServerError::SameKey(config.id.clone()));
+                }
                 if !self.keys.add(&account, key, now.as_millis()) {
                     return Err(ServerError::BadKey(config.id.clone()));
                 }

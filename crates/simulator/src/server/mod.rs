@@ -93,6 +93,9 @@ pub enum ServerError {
          at least 2048 bits"
     )]
     BadKey(String),
+    /// Two keys have one name.
+    #[error("a key of the simulator's account {0:?} has the name of another one; keys need names of their own")]
+    SameKey(String),
     /// A deposit is impossible.
     #[error("a deposit of the simulator's account {0:?} is refused ({1}); deposits must not be below zero")]
     BadDeposit(String, Refusal),
