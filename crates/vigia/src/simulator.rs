@@ -80,10 +80,13 @@ pub(crate) struct Options {
     scenario: Option<PathBuf>,
 }
 
+/// Puts a value where a limit is.
+type PutLimit = fn(&mut Limits, u32);
+
 /// A limit and its value.
 #[derive(Debug, Clone, Copy)]
 struct LimitOption {
-    put: fn(&mut Limits, u32),
+    put: PutLimit,
     value: u32,
 }
 
@@ -91,7 +94,7 @@ impl FromStr for LimitOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names: [(&str, fn(&mut Limits, u32)); 5] = [
+        let names: [(&str, PutLimit); 5] = [
             ("request-weight", |limits, value| limits.request_weight_max = value),
             ("raw-requests", |limits, value| limits.raw_requests_max = value),
             ("orders-10s", |limits, value| limits.orders_10s_max = value),
