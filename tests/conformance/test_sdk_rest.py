@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 import pytest
-from binance_common.errors import BadRequestError, Error
+from binance_common.errors import Error
 
-from harness import Recording, until
+from harness import Recording, sdk_rest, until
 from strict import answer
 
 S = "BTCUSDT"
@@ -64,6 +64,17 @@ def test_general(sdk):
     two = answer(sdk.exchange_info(symbols=["BTCUSDT", "ETHBTC"])).symbols
     assert sorted(symbol.symbol for symbol in two) == ["BTCUSDT", "ETHBTC"]
     assert code_of(lambda: sdk.exchange_info(symbol="NOPE")) == -1121
+
+
+@pytest.mark.proves("official SDK", "REST: general")
+def test_microseconds(simulator, key_of):
+    rest = sdk_rest(simulator.address, *key_of("sdk"), time_unit="MICROSECOND")
+    now = answer(rest.time()).server_time
+    assert now > 1_700_000_000_000_000
+    assert answer(rest.get_trades(symbol=S, limit=1))[0].time > 1_700_000_000_000_000
+    assert answer(rest.klines(symbol=S, interval="1m", limit=1))[0][0] > 1_700_000_000_000_000
+    placed = answer(rest.new_order(symbol=S, side="BUY", type="MARKET", quantity=0.01))
+    assert placed.transact_time >= now
 
 
 @pytest.mark.proves("official SDK", "REST: market data")
@@ -146,6 +157,9 @@ def test_limit_order_lives_and_is_cancelled(sdk, price):
     assert (placed.status, placed.client_order_id, placed.fills) == ("NEW", "sdk-limit-1", [])
     asked = answer(sdk.get_order(symbol=S, order_id=placed.order_id))
     assert (asked.order_id, asked.status, asked.is_working) == (placed.order_id, "NEW", True)
+    assert code_of(lambda: sdk.get_order(
+        symbol=S, order_id=placed.order_id, orig_client_order_id="another"
+    )) == -2039
     assert answer(sdk.get_order(symbol=S, orig_client_order_id="sdk-limit-1")).order_id == placed.order_id
     assert placed.order_id in [order.order_id for order in answer(sdk.get_open_orders(symbol=S))]
     assert placed.order_id in [order.order_id for order in answer(sdk.get_open_orders())]
@@ -225,6 +239,9 @@ def test_time_in_force(sdk, price):
             symbol=S, side="BUY", type="LIMIT", time_in_force=kind, quantity=0.01, price=near(price, 0.8)
         ))
         assert placed.status == "EXPIRED"
+        # Newer than this version of the SDK's model.
+        reason = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}[kind]
+        assert placed.additional_properties["expiryReason"] == reason
     crossing = answer(sdk.new_order(
         symbol=S, side="BUY", type="LIMIT", time_in_force="FOK", quantity=0.01, price=near(price, 1.04)
     ))
@@ -365,6 +382,30 @@ def test_a_leg_takes_its_list_along(sdk, price):
 
 
 @pytest.mark.proves("official SDK", "REST: order lists")
+def test_one_leg_fills_and_the_other_goes(simulator, sdk):
+    """The market falls through the stop: it sells, and the take-profit is gone. The quantity was locked once."""
+    last = float(answer(sdk.ticker_price(symbol="ETHBTC")).actual_instance.price)
+    placed = answer(sdk.order_list_oco(
+        symbol="ETHBTC", side="SELL", quantity=3, above_type="LIMIT_MAKER", above_price=f"{last * 1.2:.4f}",
+        below_type="STOP_LOSS", below_stop_price=f"{last * 0.97:.4f}",
+    ))
+    locked = {b.asset: Decimal(b.locked) for b in answer(sdk.get_account()).balances}
+    assert locked["ETH"] == 3
+    simulator.admin("crash", {"symbol": "ETHBTC", "share": -0.04})
+    legs = {report.type: report.order_id for report in placed.order_reports}
+    stop = until(
+        lambda: (it := answer(sdk.get_order(symbol="ETHBTC", order_id=legs["STOP_LOSS"]))).status == "FILLED" and it,
+        "the stop is met",
+    )
+    assert Decimal(stop.executed_qty) == 3
+    other = answer(sdk.get_order(symbol="ETHBTC", order_id=legs["LIMIT_MAKER"]))
+    assert (other.status, other.expiry_reason) == ("EXPIRED", "OCO_TRIGGER")
+    assert answer(sdk.get_order_list(order_list_id=placed.order_list_id)).list_order_status == "ALL_DONE"
+    locked = {b.asset: Decimal(b.locked) for b in answer(sdk.get_account()).balances}
+    assert locked["ETH"] == 0
+
+
+@pytest.mark.proves("official SDK", "REST: order lists")
 def test_oto_and_otoco(sdk, price):
     working = dict(
         symbol=S, working_type="LIMIT", working_side="BUY", working_price=near(price, 0.8), working_quantity=0.01,
@@ -432,8 +473,11 @@ def test_history(sdk):
     assert answer(sdk.my_trades(symbol="ETHUSDT", from_id=trades[-1].id))[0].id == trades[-1].id
     assert len(answer(sdk.my_trades(symbol="ETHUSDT", limit=1))) == 1
     assert answer(sdk.my_prevented_matches(symbol="ETHUSDT", order_id=first.order_id)) == []
-    with pytest.raises(BadRequestError):
-        sdk.all_orders(symbol="ETHUSDT", start_time=1, end_time=90_000_000)
+    window = dict(symbol="ETHUSDT", start_time=first.transact_time, end_time=second.transact_time)
+    assert {first.order_id, second.order_id} <= {order.order_id for order in answer(sdk.all_orders(**window))}
+    assert {first.order_id, second.order_id} <= {trade.order_id for trade in answer(sdk.my_trades(**window))}
+    for method in (sdk.all_orders, sdk.my_trades):
+        assert code_of(lambda method=method: method(symbol="ETHUSDT", start_time=1, end_time=90_000_000)) == -1127
 
 
 @pytest.mark.proves("official SDK", "REST: every method of the SDK")
@@ -453,7 +497,6 @@ def test_no_method_is_forgotten(sdk):
 def test_what_is_not_served_says_so(simulator, name):
     """A method that begins to be served belongs into the tests above."""
     from binance_common.errors import NotFoundError
-    from harness import sdk_rest
     arguments = {
         "historical_block_trades": dict(symbol=S, from_id=1), "order_amendments": dict(symbol=S, order_id=1),
         "sor_order": dict(symbol=S, side="BUY", type="MARKET", quantity=0.01),

@@ -217,6 +217,7 @@ def test_session(simulator, keys):
         answer(await api.order_place(symbol=S, side="BUY", type="MARKET", quantity=0.01))
         assert (await next_event(queue, "ExecutionReport")).x == "NEW"
         answer(await api.session_logout())
+        await next_event(queue, "EventStreamTerminated")
         assert answer(await api.session_status()).result.api_key is None
     with_api(simulator, (api_key, None, private), test)
 
