@@ -128,6 +128,11 @@ def answer(response):
     return data
 
 
+def raw(response):
+    """A REST answer as it came."""
+    return inspect.getclosurevars(response._data_function).nonlocals["parsed"]
+
+
 def event(model):
     """The same for a message of a stream, whose raw text the SDK does not hand over."""
     complaints = WARNINGS.take()

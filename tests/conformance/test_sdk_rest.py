@@ -6,7 +6,7 @@ import pytest
 from binance_common.errors import Error
 
 from harness import Recording, sdk_rest, until
-from strict import answer
+from strict import answer, raw
 
 S = "BTCUSDT"
 
@@ -192,6 +192,31 @@ def test_market_order_fills(sdk, kind):
     after = {b.asset: Decimal(b.free) for b in answer(sdk.get_account()).balances}
     assert after["BTC"] - before["BTC"] == bought - fee
     assert before["USDT"] - after["USDT"] == paid
+
+
+@pytest.mark.proves("official SDK", "REST: orders")
+def test_the_three_kinds_of_answers(sdk, price):
+    """Exactly the documented fields, and the documented kind where none is asked for."""
+    ack = {"symbol", "orderId", "orderListId", "clientOrderId", "transactTime"}
+    result = ack | {
+        "price", "origQty", "executedQty", "origQuoteOrderQty", "cummulativeQuoteQty", "status", "timeInForce", "type",
+        "side", "workingTime", "selfTradePreventionMode",
+    }
+    limit = dict(symbol=S, side="BUY", type="LIMIT", time_in_force="GTC", quantity=0.01, price=near(price, 0.8))
+    stop = dict(symbol=S, side="SELL", type="STOP_LOSS", quantity=0.01, stop_price=near(price, 0.8))
+    maker = dict(symbol=S, side="SELL", type="LIMIT_MAKER", quantity=0.01, price=near(price, 1.2))
+    for order, kind, expected in [
+        (limit, None, result | {"fills"}), (limit, "ACK", ack), (limit, "RESULT", result),
+        (limit, "FULL", result | {"fills"}), (stop, None, ack), (maker, None, ack), (maker, "RESULT", result),
+        (stop, "RESULT", result | {"stopPrice"}),
+    ]:
+        kind = {} if kind is None else {"new_order_resp_type": kind}
+        placed = raw(sdk.new_order(**order, **kind))
+        assert set(placed) == expected, (order["type"], kind)
+    sdk.delete_open_orders(symbol=S)
+    bought = raw(sdk.new_order(symbol=S, side="BUY", type="MARKET", quantity=0.01))
+    assert set(bought) == result | {"fills"}
+    assert set(bought["fills"][0]) == {"price", "qty", "commission", "commissionAsset", "tradeId"}
 
 
 @pytest.mark.proves("official SDK", "REST: orders")
