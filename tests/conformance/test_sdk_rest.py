@@ -20,8 +20,6 @@ NOT_SERVED = {
     "reference_price_calculation": "reference prices",
     "sor_order": "smart order routing",
     "sor_order_test": "smart order routing",
-    "ticker": "tickers of other windows than 24 hours",
-    "ticker_trading_day": "tickers of other windows than 24 hours",
 }
 
 
@@ -123,8 +121,25 @@ def test_tickers(sdk):
     best = answer(sdk.ticker_book_ticker(symbol=S)).actual_instance
     assert Decimal(best.bid_price) < Decimal(best.ask_price)
     assert len(answer(sdk.ticker_book_ticker()).actual_instance) == 3
-    mini = answer(sdk.ticker24hr(symbol="ETHUSDT")).actual_instance
-    assert mini.symbol == "ETHUSDT"
+
+
+@pytest.mark.proves("official SDK", "REST: tickers")
+def test_tickers_of_other_windows(sdk):
+    for size, span in [("5m", 300_000), ("1h", 3_600_000), ("1d", 86_400_000), ("7d", 604_800_000)]:
+        rolled = answer(sdk.ticker(symbol=S, window_size=size)).actual_instance
+        assert Decimal(rolled.low_price) <= Decimal(rolled.last_price) <= Decimal(rolled.high_price)
+        assert rolled.open_time % 60_000 == 0 and span <= rolled.close_time - rolled.open_time < span + 60_000
+        assert Decimal(rolled.price_change) == Decimal(rolled.last_price) - Decimal(rolled.open_price)
+    day = answer(sdk.ticker_trading_day(symbol=S)).actual_instance
+    assert day.open_time % 86_400_000 == 0 and day.close_time - day.open_time < 86_400_000
+    east = answer(sdk.ticker_trading_day(symbol=S, time_zone="8")).actual_instance
+    assert (east.open_time + 8 * 3_600_000) % 86_400_000 == 0
+    for method in (sdk.ticker, sdk.ticker_trading_day):
+        both = answer(method(symbols=["BTCUSDT", "ETHUSDT"])).actual_instance
+        assert [row.symbol for row in both] == ["BTCUSDT", "ETHUSDT"]
+        assert "priceChange" not in raw(method(symbol=S, type="MINI"))
+        assert code_of(lambda method=method: method()) == -1102
+    assert code_of(lambda: sdk.ticker(symbol=S, window_size="8d")) == -1130
 
 
 # ---------------------------------------------------------------------------------------------------- account

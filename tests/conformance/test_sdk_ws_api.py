@@ -14,7 +14,7 @@ S = "BTCUSDT"
 # Methods of the SDK that the simulator does not serve.
 NOT_SERVED = {
     "block_trades_historical", "execution_rules", "my_allocations", "order_amendments", "reference_price",
-    "reference_price_calculation", "sor_order_place", "sor_order_test", "ticker", "ticker_trading_day",
+    "reference_price_calculation", "sor_order_place", "sor_order_test",
 }
 
 
@@ -57,7 +57,7 @@ def test_public_requests(simulator, key_of):
         assert len(answer(await api.klines(symbol=S, interval="1m", limit=3)).result) == 3
         assert len(answer(await api.ui_klines(symbol=S, interval="1m", limit=3)).result) == 3
         assert Decimal(answer(await api.avg_price(symbol=S)).result.price) > 0
-        for method in [api.ticker24hr, api.ticker_price, api.ticker_book]:
+        for method in [api.ticker24hr, api.ticker, api.ticker_price, api.ticker_book, api.ticker_trading_day]:
             response = answer(await method(symbol=S))
             result = getattr(response, "actual_instance", response).result
             assert getattr(result, "actual_instance", result).symbol == S
