@@ -12,14 +12,14 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY_VERSION := 0.20.2
 
 help: ## This page
-	@echo "make run     build Vigia and start it (vigia up)"
-	@echo "             DATA=directory  recorded market data; SPEED=60  times real time; SEED=7  a made-up market"
-	@echo "             ARGS='...'      anything else that 'vigia up --help' shows"
-	@echo "make test    all tests"
-	@echo "make conformance  the exchange simulator against ccxt and the official SDK (Python 3.11, PyPI)"
-	@echo "make check   format, lints, licences, sources, advisories"
-	@echo "make bench   benchmarks, in release"
-	@echo "make tools   install what 'make check' needs: clippy, rustfmt, cargo-deny $(DENY_VERSION)"
+	@echo "make run          build Vigia and start it (vigia up)"
+	@echo "                  DATA=directory  recorded market data; SPEED=60  times real time; SEED=7  a made-up market"
+	@echo "                  ARGS='...'      anything else that 'vigia up --help' shows"
+	@echo "make test         all tests"
+	@echo "make conformance  the exchange simulator against ccxt and the exchange's official SDK (Python 3.11, PyPI)"
+	@echo "make check        format, lints, licences, sources, advisories"
+	@echo "make bench        benchmarks, in release"
+	@echo "make tools        install what 'make check' needs: clippy, rustfmt, cargo-deny $(DENY_VERSION)"
 
 # The service takes the place of the shell, so Ctrl-C reaches it directly.
 run: need-cargo need-cc ## Build and start

@@ -107,6 +107,19 @@ def sdk_rest(address: str, api_key=None, secret=None, private_key=None, **more) 
     return Spot(config_rest_api=configuration).rest_api
 
 
+class Recording:
+    """The SDK's client, which remembers what was called, so that nothing of it is forgotten."""
+
+    called: set[str] = set()
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        self.called.add(name)
+        return getattr(self._client, name)
+
+
 def sdk_ws_api(address: str, api_key=None, secret=None, private_key=None):
     configuration = ConfigurationWebSocketAPI(
         api_key=api_key, api_secret=secret, private_key=private_key, stream_url=f"ws://{address}/ws-api/v3",
@@ -141,6 +154,10 @@ class CcxtSync(_Local, ccxt.binance):
 
 class CcxtPro(_Local, ccxt.pro.binance):
     """ccxt's REST and WebSocket client."""
+
+    def is_spot_url(self, client):
+        # By default known by the name of the exchange's host.
+        return True
 
 
 def ccxt_at(kind, address: str, api_key=None, secret=None, **options):

@@ -160,16 +160,17 @@ def test_order_test(exchange, price):
 
 
 @pytest.mark.proves("ccxt", "orders")
-def test_a_stop_triggers(exchange):
-    """A stop close to the market is met within moments, and sells."""
-    book = exchange.fetch_order_book("ETH/USDT", 5)
-    near = float(exchange.price_to_precision("ETH/USDT", book["bids"][0][0] * 0.9995))
-    order = exchange.create_order("ETH/USDT", "market", "sell", 0.1, None, {"stopLossPrice": near})
+def test_a_stop_triggers(simulator, exchange):
+    """The market falls through a stop: it sells, at the market."""
+    last = exchange.fetch_ticker("ETH/BTC")["last"]
+    stop = float(exchange.price_to_precision("ETH/BTC", last * 0.97))
+    order = exchange.create_order("ETH/BTC", "market", "sell", 2, None, {"stopLossPrice": stop})
+    assert order["status"] == "open"
+    simulator.admin("crash", {"symbol": "ETHBTC", "share": -0.04})
     done = until(
-        lambda: (it := exchange.fetch_order(order["id"], "ETH/USDT"))["status"] == "closed" and it,
-        "the stop is met", 40,
+        lambda: (it := exchange.fetch_order(order["id"], "ETH/BTC"))["status"] == "closed" and it, "the stop is met"
     )
-    assert done["filled"] == 0.1 and done["average"] <= near * 1.002
+    assert done["filled"] == 2 and done["average"] < stop
 
 
 @pytest.mark.proves("ccxt", "cancel and replace")

@@ -51,3 +51,29 @@ def test_the_suite_fails_with_it():
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "canTrade is missing" in done.stdout
+
+
+TRADE = {
+    "e": "trade", "E": 1, "s": "BTCUSDT", "t": 1, "p": "1.0", "q": "1.0", "T": 1, "m": True, "M": True,
+}
+BALANCE = {"e": "balanceUpdate", "E": 1, "a": "USDT", "d": "5.0", "T": 1}
+
+
+@pytest.mark.proves("harness", "a broken answer is noticed")
+@pytest.mark.parametrize("field", TRADE)
+def test_a_broken_stream_message_is_noticed(field):
+    from binance_sdk_spot.websocket_streams.models import TradeResponse
+    assert strict.event(TradeResponse.model_validate(TRADE)).p == "1.0"
+    less = {name: value for name, value in TRADE.items() if name != field}
+    with pytest.raises(AssertionError, match="missing"):
+        strict.event(TradeResponse.model_validate(less))
+
+
+@pytest.mark.proves("harness", "a broken answer is noticed")
+@pytest.mark.parametrize("change", [{"d": 5}, {"E": "1"}, {"e": "somethingElse"}])
+def test_a_broken_user_event_is_noticed(change):
+    from binance_common.utils import parse_user_event
+    from binance_sdk_spot.websocket_api.models import UserDataStreamEventsResponse as Events
+    assert strict.event(parse_user_event(BALANCE, Events)).d == "5.0"
+    with pytest.raises(AssertionError, match="complains"):
+        strict.event(parse_user_event({**BALANCE, **change}, Events))

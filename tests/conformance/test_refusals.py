@@ -100,13 +100,14 @@ def test_sdk_filters(sdk, price, name, order):
 @pytest.mark.parametrize("name,order", FILTERS)
 def test_ccxt_filters(exchange, price, name, order):
     level = round(price * order["price"], 2) + order.get("off", 0)
-    # The unified method would round first: the exchange's own refusal is wanted.
-    with pytest.raises(ccxt.InvalidOrder) as caught:
+    # The unified method would round first: the exchange's own refusal is wanted. ccxt has no word for NOTIONAL.
+    kind = ccxt.BadRequest if name == "NOTIONAL" else ccxt.InvalidOrder
+    with pytest.raises(kind) as caught:
         exchange.privatePostOrder({
             "symbol": S, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": f"{order['quantity']:.6f}",
             "price": f"{level:.3f}" if "off" in order else f"{level:.2f}",
         })
-    assert name in str(caught.value) or "lot size" in str(caught.value) or "price" in str(caught.value)
+    assert name in str(caught.value)
 
 
 @pytest.mark.proves("official SDK", "refusals: filters, balances, ids")
@@ -131,7 +132,8 @@ def test_ccxt_balance_and_ids(simulator, key_of, exchange, price):
     with pytest.raises(ccxt.InsufficientFunds):
         poor.create_order("BTC/USDT", "limit", "buy", 0.01, low)
     exchange.create_order("BTC/USDT", "limit", "buy", 0.01, low, {"clientOrderId": "again"})
-    with pytest.raises(ccxt.DuplicateOrderId):
+    # ccxt knows this only by its code.
+    with pytest.raises(ccxt.InvalidOrder, match="Duplicate order sent"):
         exchange.create_order("BTC/USDT", "limit", "buy", 0.01, low, {"clientOrderId": "again"})
     exchange.cancel_all_orders("BTC/USDT")
 
@@ -151,7 +153,7 @@ def test_sdk_parameters(sdk, code, arguments):
 @pytest.mark.proves("official SDK", "refusals: parameters and triggers")
 def test_sdk_triggers(sdk, price):
     stop = dict(symbol=S, side="SELL", type="STOP_LOSS", quantity=0.01, stop_price=round(price * 1.1, 2))
-    assert sdk_code(lambda: sdk.new_order(**stop)) == (-2010, "Stop price would trigger immediately.")
+    assert sdk_code(lambda: sdk.new_order(**stop)) == (-2010, "Order would trigger immediately.")
     maker = dict(symbol=S, side="BUY", type="LIMIT_MAKER", quantity=0.01, price=round(price * 1.03, 2))
     assert sdk_code(lambda: sdk.new_order(**maker)) == (-2010, "Order would immediately match and take.")
     code, text = sdk_code(lambda: sdk.order_list_oco(

@@ -80,7 +80,7 @@ pub(crate) struct Options {
     scenario: Option<PathBuf>,
 }
 
-/// Sets one of the limits.
+/// Puts a value where a limit is.
 type PutLimit = fn(&mut Limits, u32);
 
 /// A limit and its value.

@@ -23,7 +23,10 @@ fn is_id(id: &Value) -> bool {
     match id {
         Value::Null => true,
         Value::Number(number) => number.is_i64(),
-        Value::String(text) => text.len() <= ID_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        // The documentation says letters and digits; the official SDK sends UUIDs, so the dash must pass too.
+        Value::String(text) => {
+            text.len() <= ID_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
     }
 }

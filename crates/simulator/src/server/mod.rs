@@ -41,6 +41,7 @@ mod streams;
 mod tape;
 mod tell;
 mod trading;
+mod windows;
 mod wire;
 mod wire_lists;
 mod wire_orders;

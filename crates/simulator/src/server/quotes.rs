@@ -159,18 +159,31 @@ impl Ticker {
         })
     }
 
-    fn row(&self, is_mini: bool) -> Value {
-        let mut row = json!({
+    fn mini_row(&self) -> Value {
+        json!({
             "symbol": self.symbol.as_str(), "openPrice": fixed(self.open), "highPrice": fixed(self.high),
             "lowPrice": fixed(self.low), "lastPrice": fixed(self.last), "volume": fixed(self.volume),
             "quoteVolume": fixed(self.quote), "openTime": self.open_time, "closeTime": self.close_time,
             "firstId": self.first_id(), "lastId": self.last_id, "count": self.count,
-        });
-        let (change, percent) = self.change();
+        })
+    }
+
+    /// As the tickers of other windows tell it: without the book.
+    pub(super) fn window_row(&self, is_mini: bool) -> Value {
+        let mut row = self.mini_row();
+        if !is_mini {
+            let (change, percent) = self.change();
+            row["priceChange"] = json!(fixed(change));
+            row["priceChangePercent"] = json!(percent.round_dp(3).to_string());
+            row["weightedAvgPrice"] = json!(fixed(self.weighted()));
+        }
+        row
+    }
+
+    fn row(&self, is_mini: bool) -> Value {
+        let mut row = self.window_row(is_mini);
         let more = json!({
-            "priceChange": fixed(change), "priceChangePercent": percent.round_dp(3).to_string(),
-            "weightedAvgPrice": fixed(self.weighted()), "prevClosePrice": fixed(self.open),
-            "lastQty": fixed(self.last_quantity), "bidPrice": fixed(self.bid.0), "bidQty": fixed(self.bid.1),
+            "prevClosePrice": fixed(self.open), "lastQty": fixed(self.last_quantity), "bidPrice": fixed(self.bid.0), "bidQty": fixed(self.bid.1),
             "askPrice": fixed(self.ask.0), "askQty": fixed(self.ask.1),
         });
         if let (false, Some(row), Value::Object(more)) = (is_mini, row.as_object_mut(), more) {
@@ -180,12 +193,17 @@ impl Ticker {
     }
 }
 
+/// Whether the short kind is asked for.
+pub(super) fn is_mini(params: &Params) -> Result<bool, Refusal> {
+    match params.get("type") {
+        None | Some("FULL") => Ok(false),
+        Some("MINI") => Ok(true),
+        Some(_) => Err(Refusal::new(-1130, "Data sent for parameter 'type' is not valid.")),
+    }
+}
+
 fn ticker_24hr(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
-    let is_mini = match params.get("type") {
-        None | Some("FULL") => false,
-        Some("MINI") => true,
-        Some(_) => return Err(Refusal::new(-1130, "Data sent for parameter 'type' is not valid.")),
-    };
+    let is_mini = is_mini(params)?;
     let symbols = match params.symbols()? {
         Some(symbols) => symbols,
         None => core.model.instruments().map(|instrument| instrument.symbol.clone()).collect(),
@@ -204,11 +222,17 @@ fn ticker_24hr(core: &mut Core, params: &Params) -> Result<Value, Refusal> {
 impl Core {
     /// Of the last 24 hours; `None` before the first trade.
     pub(super) fn ticker(&mut self, symbol: &Symbol) -> Option<Ticker> {
+        let from = self.now() - DAY;
+        self.ticker_since(symbol, from)
+    }
+
+    /// Since `from`; `None` before the first trade.
+    pub(super) fn ticker_since(&mut self, symbol: &Symbol, from: i64) -> Option<Ticker> {
         let now = self.now();
         let (base, last) = (self.market.base_interval(symbol)?, self.model.last_price(symbol)?.value());
         let tape = self.tapes.get(symbol)?;
-        let (from, to) = (Timestamp::from_millis(now - DAY), Timestamp::from_millis(now));
-        let candles = self.market.history_forward(symbol, base, from, to, usize::MAX / 2);
+        let (since, to) = (Timestamp::from_millis(from), Timestamp::from_millis(now));
+        let candles = self.market.history_forward(symbol, base, since, to, usize::MAX / 2);
         let open = tape.open_candle(base, to);
         let mut ticker = Ticker {
             symbol: symbol.clone(),
@@ -221,7 +245,7 @@ impl Core {
             quote: Decimal::ZERO,
             bid: Default::default(),
             ask: Default::default(),
-            open_time: now - DAY,
+            open_time: from,
             close_time: now,
             last_id: tape.last_trade_id(),
             count: 0,

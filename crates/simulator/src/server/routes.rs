@@ -3,10 +3,10 @@
 //! It must never know two endpoints of one name: the first table that has it wins.
 
 use super::endpoints::{ENDPOINTS, Endpoint};
-use super::{quotes, sapi};
+use super::{quotes, sapi, windows};
 
 fn tables() -> impl Iterator<Item = &'static Endpoint> {
-    quotes::ENDPOINTS.iter().chain(sapi::ENDPOINTS).chain(ENDPOINTS)
+    quotes::ENDPOINTS.iter().chain(windows::ENDPOINTS).chain(sapi::ENDPOINTS).chain(ENDPOINTS)
 }
 
 /// The endpoint of an HTTP request.

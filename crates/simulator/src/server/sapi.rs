@@ -25,6 +25,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("sapi/v1/spot/delist-schedule", Access::Keyed(delist_schedule), |_| 100),
     get("sapi/v1/spot/open-symbol-list", Access::Keyed(open_symbol_list), |_| 100),
     get("sapi/v1/capital/config/getall", Access::Signed(coins), |_| 10),
+    get("sapi/v1/asset/tradeFee", Access::Signed(trade_fees), |_| 1),
     // There is no margin trading here; ccxt asks for its pairs whenever it loads the markets with a key.
     get("sapi/v1/margin/allPairs", Access::Keyed(|_, _| Ok(json!([]))), |_| 1),
     get("sapi/v1/margin/isolated/allPairs", Access::Keyed(|_, _| Ok(json!([]))), |_| 10),
@@ -79,6 +80,27 @@ fn delist_schedule(core: &mut Core, _: &Params) -> Result<Value, Refusal> {
 fn open_symbol_list(core: &mut Core, _: &Params) -> Result<Value, Refusal> {
     let rows = core.notices.listings.iter().map(|(time, symbols)| json!({"openTime": time, "symbols": symbols}));
     Ok(rows.collect())
+}
+
+/// The fees of one symbol or of all; a list either way.
+fn trade_fees(core: &mut Core, _: &AccountId, params: &Params) -> Result<Value, Refusal> {
+    let asked = params.symbol_if_any()?;
+    let settings = core.model.settings();
+    let (maker, taker) = (settings.maker_fee.value(), settings.taker_fee.value());
+    let symbols = core.model.instruments().map(|instrument| &instrument.symbol);
+    let rows: Vec<Value> = symbols
+        .filter(|symbol| asked.as_ref().is_none_or(|asked| asked == *symbol))
+        .map(|symbol| {
+            json!({
+                "symbol": symbol.as_str(), "makerCommission": maker.normalize().to_string(),
+                "takerCommission": taker.normalize().to_string(),
+            })
+        })
+        .collect();
+    match asked {
+        Some(unknown) if rows.is_empty() => Err(Refusal::invalid_symbol(&unknown)),
+        Some(_) | None => Ok(Value::Array(rows)),
+    }
 }
 
 fn coins(core: &mut Core, account: &AccountId, _: &Params) -> Result<Value, Refusal> {
