@@ -3,15 +3,20 @@
 //! They measure real time on the machine as it is and print one table. They assert nothing about speed, and must never
 //! touch a book that is not their own: everything happens in temporary directories.
 
+mod adapter;
 mod clock;
 mod data;
+mod gate;
 mod journal;
+mod live;
 mod micro;
 mod proc;
 mod process;
+mod recorded;
 mod replay;
 mod sample;
 mod table;
+mod tap;
 mod tick;
 mod venue;
 mod world;
@@ -23,7 +28,7 @@ use table::Row;
 const HELP: &str = "cargo run --release -p bench -- [--full] [--json] [PART ...]\n
   --full   more samples and longer runs (several minutes instead of one to two)
   --json   one JSON document instead of the table
-  PART     replay, tick, journal, micro, process; none: all of them\n
+  PART     replay, tick, live, journal, micro, adapter, process; none: all of them\n
 VIGIA_DATA is the directory of recorded market data (default ../shared/data).";
 
 /// How much is measured.
@@ -43,11 +48,13 @@ impl Effort {
 type Part = (&'static str, fn(Effort) -> anyhow::Result<Vec<Row>>);
 
 /// The replay comes first, so that its memory is not that of others.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 7] = [
     ("replay", replay::rows),
     ("tick", tick::rows),
+    ("live", live::rows),
     ("journal", journal::rows),
     ("micro", micro::rows),
+    ("adapter", adapter::rows),
     ("process", process::rows),
 ];
 

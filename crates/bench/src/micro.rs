@@ -1,51 +1,34 @@
-//! Single steps of the hot path: the gate, the ledger, the indicators, reading frames, signing.
+//! Single steps of the hot path: the gate, the ledger, the indicators.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use domain::{
-    Asset, CorrelationId, ExchangeOrderId, ExchangeOrderStatus, ExitKind, Instrument, Millis, OrderReport, OrderSpec,
-    Permission, Price, ReasonCode, Side, Symbol, Timestamp,
+    Asset, CorrelationId, ExchangeOrderId, ExchangeOrderStatus, Instrument, OrderReport, OrderSpec, Price, Side,
 };
-use exchange::binance::{Secret, parse_market_frame};
 use ledger::{InstanceSetup, Ledger, LedgerState};
-use risk::{EntryIntent, ExitIntent, Gate, GateView, OrderIntent, Protection, Restrictions, SafetyLatch};
 use strategy::indicators::{Atr, Ema, Extremes, RollingMeanStd};
 
 use crate::Effort;
 use crate::clock::Moment;
+use crate::gate;
 use crate::sample::{Samples, Spread, per_call};
 use crate::table::Row;
 use crate::world::{self, START, instrument, known};
 
-const TRADE: &str = r#"{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1767225600123,"s":"BTCUSDT","a":4744868157,"p":"87232.01000000","q":"0.02026000","f":4744868157,"l":4744868157,"T":1767225600120,"m":true,"M":true}}"#;
-const QUOTE: &str = r#"{"stream":"btcusdt@bookTicker","data":{"u":400900217,"s":"BTCUSDT","b":"87232.00000000","B":"3.12100000","a":"87232.01000000","A":"4.06600000"}}"#;
-const KLINE: &str = r#"{"stream":"btcusdt@kline_1m","data":{"e":"kline","E":1767225660002,"s":"BTCUSDT","k":{"t":1767225600000,"T":1767225659999,"s":"BTCUSDT","i":"1m","f":100,"L":200,"o":"87232.00000000","c":"87240.10000000","h":"87250.00000000","l":"87200.00000000","v":"12.34500000","n":100,"x":true,"q":"1076000.00000000","V":"5.00000000","Q":"436000.00000000","B":"0"}}}"#;
-const QUERY: &str = "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.02026&newClientOrderId=a-1-12345&newOrderRespType=RESULT&recvWindow=5000&timestamp=1767225600123";
-
 /// The rows of this part.
 pub(crate) fn rows(effort: Effort) -> anyhow::Result<Vec<Row>> {
     let samples = effort.of(1_000, 10_000);
-    let mut rows = gate(samples);
+    let mut rows = gate::rows(samples);
     rows.extend(ledger_rows(samples));
     rows.extend(indicators(samples));
-    rows.extend(frames(samples));
-    let secret = Secret::hmac("NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")?;
-    let sign = per_call(samples, 50, |_| {
-        black_box(secret.sign(black_box(QUERY.as_bytes())));
-    });
-    let sign =
-        sign.map(|ns| Spread { min: ns.min / 1e3, p50: ns.p50 / 1e3, p99: ns.p99 / 1e3, max: ns.max / 1e3, ..ns });
-    rows.push(
-        Row::new("sign: HMAC-SHA256", "us", sign).note(format!("a market order's query of {} bytes", QUERY.len())),
-    );
     Ok(rows)
 }
 
-/// A ledger with one instance and, if `held`, a position.
-fn ledger(held: bool) -> Ledger {
-    let setup = InstanceSetup { id: known("a"), family: known("trend"), capital: known("1000000000") };
-    let mut ledger = Ledger::new(known::<Asset>("USDT"), &[setup], LedgerState::default());
+/// A ledger with the instance `a`, with a position if `held`, and with `others`.
+pub(crate) fn ledger(held: bool, others: Vec<InstanceSetup>) -> Ledger {
+    let mut setups = vec![InstanceSetup { id: known("a"), family: known("trend"), capital: known("1000000000") }];
+    setups.extend(others);
+    let mut ledger = Ledger::new(known::<Asset>("USDT"), &setups, LedgerState::default());
     ledger.marked(&instrument().symbol, known("50000"), START, &mut Vec::new());
     if held {
         let spec = world::order(1, Side::Buy, known("0.1"));
@@ -73,60 +56,10 @@ fn done(spec: &OrderSpec) -> OrderReport {
     }
 }
 
-fn gate(samples: usize) -> Vec<Row> {
-    let entry = OrderIntent::Entry(EntryIntent {
-        instance: known("a"),
-        symbol: known(world::SYMBOL),
-        side: Side::Buy,
-        quantity: known("0.1"),
-        limit: None,
-        protection: Protection {
-            stop: known("49000"),
-            take_profit: Some(known("52000")),
-            style: risk::ProtectionStyle::Local,
-        },
-        reason: ReasonCode::EntrySignal,
-        correlation_id: CorrelationId(1),
-    });
-    let flat = ledger(false);
-    let held = ledger(true);
-    let position = held.instances().next().and_then(|book| book.positions().next());
-    let exit = position.and_then(|position| {
-        let (kind, reason) = (ExitKind::Signal, ReasonCode::ExitSignal);
-        ExitIntent::from_position(position, None, kind, reason, CorrelationId(1)).map(OrderIntent::Exit)
-    });
-    let exit = exit.expect("invariant: the benchmark's ledger holds a position");
-    vec![
-        Row::new("gate: approve an entry", "ns", approvals(samples, &flat, &entry)).note("all checks pass; 1 instance"),
-        Row::new("gate: approve an exit", "ns", approvals(samples, &held, &exit)),
-    ]
-}
-
-/// Every approval is of one second later than the one before, so that the window of the order rate stays short.
-fn approvals(samples: usize, ledger: &Ledger, intent: &OrderIntent) -> Option<Spread> {
-    let limits = risk::Limits { mark_age_ms_max: Millis::new(i64::MAX), ..world::limits() };
-    let (mut gate, latch, restrictions) =
-        (Gate::new(limits), SafetyLatch::new(Permission::All), Restrictions::default());
-    let instruments: BTreeMap<Symbol, Instrument> = BTreeMap::from([(instrument().symbol, instrument())]);
-    let view = GateView {
-        ledger,
-        restrictions: &restrictions,
-        instruments: &instruments,
-        latch: &latch,
-        journal_available: true,
-    };
-    let id = world::order_id(7);
-    per_call(samples, 100, |number| {
-        let now = Timestamp::from_millis(START.as_millis() + i64::try_from(number).unwrap_or_default() * 1_000);
-        let approved = gate.approve(black_box(intent), id.clone(), view, now);
-        black_box(approved.expect("invariant: the benchmark's wish passes the gate"));
-    })
-}
-
 fn ledger_rows(samples: usize) -> Vec<Row> {
     let prices: [Price; 2] = [known("50000"), known("50000.01")];
     let mark = |held: bool| {
-        let (mut ledger, mut changed, symbol) = (ledger(held), Vec::new(), instrument().symbol);
+        let (mut ledger, mut changed, symbol) = (ledger(held, Vec::new()), Vec::new(), instrument().symbol);
         per_call(samples, 200, |number| {
             ledger.marked(&symbol, prices[number % 2], START, &mut changed);
             changed.clear();
@@ -143,7 +76,7 @@ fn ledger_rows(samples: usize) -> Vec<Row> {
 /// Buys and sells in turn; what comes before and after the booking is not counted.
 fn fills(samples: usize) -> Option<Spread> {
     const BATCH: u64 = 64;
-    let (mut ledger, instrument, mut all) = (ledger(false), instrument(), Samples::default());
+    let (mut ledger, instrument, mut all) = (ledger(false, Vec::new()), instrument(), Samples::default());
     let warm_up = samples / 10 + 1;
     for sample in 0..warm_up + samples {
         let first = sample as u64 * BATCH + 1;
@@ -194,20 +127,5 @@ fn indicators(samples: usize) -> Vec<Row> {
         Row::new("indicator: Atr(14) update", "ns", atr),
         Row::new("indicator: RollingMeanStd(20) update", "ns", rolling),
         Row::new("indicator: Extremes(20) update", "ns", extremes),
-    ]
-}
-
-fn frames(samples: usize) -> Vec<Row> {
-    let parse = |name: &str, frame: &'static str| {
-        let spread = per_call(samples, 50, |_| {
-            let event = parse_market_frame(black_box(frame.as_bytes()), START);
-            black_box(event.expect("invariant: the benchmark's frame is valid"));
-        });
-        Row::new(name, "ns", spread).note(format!("{} bytes, combined stream", frame.len()))
-    };
-    vec![
-        parse("frame: bookTicker to event", QUOTE),
-        parse("frame: aggTrade to event", TRADE),
-        parse("frame: kline to event", KLINE),
     ]
 }

@@ -47,8 +47,7 @@ pub(crate) fn rows(effort: Effort) -> anyhow::Result<Vec<Row>> {
 }
 
 fn data_directory() -> Option<PathBuf> {
-    let data = std::env::var_os("VIGIA_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    Some(data.join(CANDLES)).filter(|directory| directory.is_dir())
+    Some(crate::recorded::data().join(CANDLES)).filter(|directory| directory.is_dir())
 }
 
 /// Reads a market, with how long it took in seconds.

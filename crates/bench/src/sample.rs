@@ -36,11 +36,21 @@ impl Samples {
         let at = |share: f64| sorted.get(((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();
         Some(Spread { min: at(0.0)?, p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)?, count: sorted.len() })
     }
+
+    /// The same as calls a second, where the samples are nanoseconds a call.
+    pub(crate) fn rates(&self) -> Option<Spread> {
+        Self(self.0.iter().filter(|ns| **ns > 0.0).map(|ns| 1e9 / ns).collect()).spread(1.0)
+    }
+}
+
+/// What [`batches`] came to, in nanoseconds a call.
+pub(crate) fn per_call(samples: usize, calls: usize, call: impl FnMut(usize)) -> Option<Spread> {
+    batches(samples, calls, call).spread(1.0)
 }
 
 /// `samples` samples in nanoseconds a call, each the mean of `calls` calls, after a tenth as many to warm up. `call` is
 /// told how many calls there were before.
-pub(crate) fn per_call(samples: usize, calls: usize, mut call: impl FnMut(usize)) -> Option<Spread> {
+pub(crate) fn batches(samples: usize, calls: usize, mut call: impl FnMut(usize)) -> Samples {
     let (mut all, mut number) = (Samples::default(), 0);
     let warm_up = samples / 10 + 1;
     for sample in 0..warm_up + samples {
@@ -54,7 +64,7 @@ pub(crate) fn per_call(samples: usize, calls: usize, mut call: impl FnMut(usize)
             all.add(elapsed / calls as f64);
         }
     }
-    all.spread(1.0)
+    all
 }
 
 #[cfg(test)]
@@ -69,6 +79,14 @@ mod tests {
         assert_eq!((spread.min, spread.p50, spread.p99, spread.max), (1.0, 100.0, 198.0, 200.0));
         assert_eq!(spread.count, 200);
         assert!(Samples::default().spread(1.0).is_none());
+    }
+
+    #[test]
+    fn the_best_rate_is_of_the_shortest_sample() {
+        let mut samples = Samples::default();
+        [1000.0, 100.0, 0.0, 500.0].into_iter().for_each(|sample| samples.add(sample));
+        let rates = samples.rates().unwrap();
+        assert_eq!((rates.min, rates.p50, rates.max, rates.count), (1e6, 2e6, 1e7, 3));
     }
 
     #[test]
