@@ -197,14 +197,14 @@ impl RateBudget {
         }
     }
 
-    /// How long until every window of `kind` has ended, in milliseconds.
+    /// How long until the shortest window of `kind` ends, in milliseconds.
     #[must_use]
     pub fn window_left_ms(&self, now: Timestamp, kind: LimitKind) -> u64 {
         let left = |window: &Window| {
             let end_ms = window.start_ms.saturating_add(window.limit.interval_ms);
             u64::try_from(end_ms.saturating_sub(now.as_millis())).unwrap_or(0)
         };
-        // The shortest one: the exchange names the window only in its words.
+        // The exchange names the window that is full only in its words.
         self.windows.iter().filter(|window| window.limit.kind == kind).map(left).min().unwrap_or(0)
     }
 
