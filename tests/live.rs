@@ -302,18 +302,18 @@ fn shadow_sends_nothing_and_lets_the_exchange_test_every_order() {
 #[test]
 fn thirty_days_of_real_candles_leave_both_sides_equal() {
     let root = std::env::var_os("VIGIA_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let set = root.join("klines-5m-2022-12_2023-10");
+    let set = root.join("klines-1h-2022-05_2026-05");
     if !set.is_dir() {
         eprintln!("\n*** NOT TESTED: {} is not there; set VIGIA_DATA ***\n", set.display());
         return;
     }
     let symbols: Vec<Symbol> = SYMBOLS.iter().map(|symbol| symbol.parse().unwrap()).collect();
     let mut market = Market::from_data(&set, Some(&symbols), PathOptions::default()).unwrap();
-    // 2023-03-10 to 2023-04-09: the banks of that March, and the outage of the 24th.
-    let (from, days) = (1_678_406_400_000, 30);
+    // 2025-10-01 to 2025-10-31: the crash of the 10th is in it.
+    let (from, days) = (1_759_276_800_000, 30);
     market.seek(Timestamp::from_millis(from));
     let server = exchange(market, Pace::Stepped, account(KeyPermissions::default()));
-    let desk = Desk::new(server.address(), "5m");
+    let desk = Desk::new(server.address(), "1h");
     assert!(desk.promote("LIVE_TRADING").status.success());
     let mut child = desk.start("live", &["--speed", "max"]);
     desk.runs_until(&mut child, Timestamp::from_millis(from + days * 86_400_000));
@@ -321,8 +321,9 @@ fn thirty_days_of_real_candles_leave_both_sides_equal() {
     let (book, truth) = (book(&desk.path("data").join("portfolio.db")), truth(server.address()));
     equal(&book, &truth);
     let of = |kind: &str| book.orders.iter().filter(|row| row.order_type == kind).count();
-    assert!(book.fills.len() > 200, "{} fills", book.fills.len());
-    assert!(of("STOP_LOSS") > 100 && of("LIMIT_MAKER") > 30, "brackets rested on the exchange");
+    let (stops, targets) = (of("STOP_LOSS"), of("LIMIT_MAKER"));
+    assert!(book.fills.len() > 100, "{} fills", book.fills.len());
+    assert!(stops > 50 && targets > 10, "{stops} stops and {targets} targets rested on the exchange");
     // Whatever is held in the end is covered by a stop on the exchange.
     for instance in book.ledger.instances() {
         for position in instance.positions().filter(|position| position.opened_at().is_some()) {
@@ -331,7 +332,9 @@ fn thirty_days_of_real_candles_leave_both_sides_equal() {
             });
             let covered: Quantity = stops.map(|row| row.quantity.parse::<Quantity>().unwrap()).sum();
             let left = position.quantity() - covered;
-            assert!(!left.is_negative() && left < "0.1".parse().unwrap(), "{}: {left} is not covered", instance.id);
+            // Less than the exchange takes as an order.
+            let dust = position.average_price().unwrap().times(left);
+            assert!(!left.is_negative() && dust < "6".parse().unwrap(), "{}: {left} is not covered", instance.id);
         }
     }
     server.stop();

@@ -196,7 +196,10 @@ impl<'a> Run<'a> {
 
     /// The next trade.
     fn step(&self) -> anyhow::Result<()> {
-        let step = self.local.block_on(&self.waiting, self.stepper.step()).map_err(anyhow::Error::msg)?;
+        let step = self
+            .local
+            .block_on(&self.waiting, self.stepper.step(&std::collections::BTreeMap::new()))
+            .map_err(anyhow::Error::msg)?;
         anyhow::ensure!(!step.done, "the benchmark's market has ended");
         Ok(())
     }

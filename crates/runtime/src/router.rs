@@ -26,6 +26,7 @@ impl Message for Deliver {
 struct Inner {
     slots: RwLock<BTreeMap<ActorId, (u64, Recipient<Deliver>)>>,
     in_flight: AtomicI64,
+    delivered: AtomicU64,
     dropped: AtomicU64,
     reports: Sender<Report>,
 }
@@ -41,6 +42,7 @@ impl Router {
         Self(Arc::new(Inner {
             slots: RwLock::new(BTreeMap::new()),
             in_flight: AtomicI64::new(0),
+            delivered: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             reports,
         }))
@@ -69,6 +71,7 @@ impl Router {
         let Some((generation, recipient)) = slots.get(&to) else { return };
         let coalescible = envelope.is_coalescible();
         self.begin();
+        self.0.delivered.fetch_add(1, SeqCst);
         if let Err(error) = recipient.try_send(Deliver(envelope)) {
             self.end();
             if let SendError::Full(_) = error {
@@ -94,6 +97,12 @@ impl Router {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.0.in_flight.load(SeqCst) <= 0
+    }
+
+    /// Messages so far: where two readings are equal, nobody has said anything in between.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.0.delivered.load(SeqCst)
     }
 
     /// Messages that did not fit into a mailbox.

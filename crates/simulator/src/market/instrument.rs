@@ -9,7 +9,8 @@ use super::packed::Scale;
 /// The rules of a symbol; see [`super::Market::instruments`].
 pub(super) fn instrument(symbol: &Symbol, scale: Scale) -> Instrument {
     let (base, quote) = assets(symbol);
-    let step = Decimal::new(1, scale.quantity);
+    // Prices times quantities must be exact in 8 decimals, which is what the exchange books.
+    let step = Decimal::new(1, scale.quantity.min(8_u32.saturating_sub(scale.price)));
     Instrument {
         symbol: symbol.clone(),
         notional_min: notional_min(quote.as_str()),
