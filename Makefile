@@ -31,7 +31,7 @@ run: need-cargo need-cc ## Build and start
 		done; if [ "$$crates" -gt 0 ] && [ -t 1 ]; then echo; fi; }; then \
 		grep -vE '^ +(Compiling|Downloading|Downloaded) ' "$$log" >&2; \
 		echo "The build failed; all of it is in $$log" >&2; exit 1; fi
-	@exec $(TARGET)/release/vigia up $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(ARGS)
+	@exec $(TARGET)/release/vigia up $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(EXCHANGE),--exchange "$(EXCHANGE)") $(ARGS)
 
 test: need-cargo need-cc ## All tests
 	cargo test --workspace --locked
