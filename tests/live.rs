@@ -299,6 +299,55 @@ fn shadow_sends_nothing_and_lets_the_exchange_test_every_order() {
     server.stop();
 }
 
+/// Tells the simulator's administrator something.
+fn admin(address: SocketAddr, path: &str) {
+    use std::io::Read;
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    write!(connection, "POST /admin/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+}
+
+#[test]
+fn i1_i2_i3_kills_on_a_rough_day_leave_both_sides_equal() {
+    let mut config = ServerConfig::new(seeded(), "test");
+    (config.pace, config.accounts) = (Pace::Timed { speed: 60.0 }, vec![account(KeyPermissions::default())]);
+    config.scenario = Some(simulator::Scenario::load(Path::new("config/scenarios/rough-day.toml")).unwrap());
+    let server = start(config).unwrap();
+    let desk = Desk::new(server.address(), "1m");
+    assert!(desk.promote("LIVE_TRADING").status.success());
+    for _ in 0..5 {
+        let mut child = desk.start("live", &["--speed", "60"]);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(6) {
+            assert_eq!(child.try_wait().unwrap(), None, "{}", desk.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // The market stands still while the last start finds out what happened.
+    admin(server.address(), "pause");
+    let mut child = desk.start("live", &["--speed", "60"]);
+    let begun = Instant::now();
+    let recovered = || {
+        let status = desk.status().unwrap_or_default();
+        status["status"]["permission"] == "ALL" && status["status"]["phase"] == "running"
+    };
+    while !recovered() {
+        assert_eq!(child.try_wait().unwrap(), None, "{}", desk.log());
+        assert!(begun.elapsed() < Duration::from_secs(120), "it did not recover: {:?} {}", desk.status(), desk.log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    stop(child);
+    let (book, truth) = (book(&desk.path("data").join("portfolio.db")), truth(server.address()));
+    assert!(book.fills.len() > 5, "{} fills", book.fills.len());
+    equal(&book, &truth);
+    server.stop();
+}
+
 #[test]
 fn thirty_days_of_real_candles_leave_both_sides_equal() {
     let root = std::env::var_os("VIGIA_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
