@@ -348,6 +348,16 @@ mod tests {
         let config = load(None).unwrap().config;
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.paper, ModelSettings::default());
+        // And the file names every key: what is missing there would still have its default.
+        let file: toml::Table = DEFAULTS.parse().unwrap();
+        let keys = |table: &toml::Value| table.as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+        let of_code = |value: serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort();
+            keys
+        };
+        assert_eq!(sorted(keys(&file["paper"])), sorted(of_code(serde_json::to_value(&config.paper).unwrap())));
+        assert_eq!(sorted(keys(&file["limits"])), sorted(of_code(serde_json::to_value(&config.limits).unwrap())));
     }
 
     #[test]
