@@ -130,19 +130,7 @@ impl Reconciler {
                 effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Recovered(recovery.backfilled())));
                 Step::Idle
             }
-            // What stays open is asked for less and less often: the limits belong to others too.
-            (ReconcilerMessage::Cycle(_), step @ (Step::Waiting(_) | Step::GapWaiting)) if self.cycles_left > 0 => {
-                self.cycles_left -= 1;
-                step
-            }
-            (ReconcilerMessage::Cycle(_), Step::Waiting(recovery)) => {
-                self.fail();
-                self.start(recovery.scope().clone(), effects)
-            }
-            (ReconcilerMessage::Cycle(_), Step::GapWaiting) => {
-                self.fail();
-                self.ask_for_gap(effects)
-            }
+            (ReconcilerMessage::Cycle(_), step @ (Step::Waiting(_) | Step::GapWaiting)) => self.wait(step, effects),
             // Answers to a question that is no longer asked.
             (
                 ReconcilerMessage::Book(_)
@@ -158,9 +146,18 @@ impl Reconciler {
         }
     }
 
-    fn fail(&mut self) {
+    /// What stays open is asked for less and less often: the limits belong to others too.
+    fn wait(&mut self, step: Step, effects: &mut Effects) -> Step {
+        if self.cycles_left > 0 {
+            self.cycles_left -= 1;
+            return step;
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.cycles_left = (1 << self.attempts.min(6)) - 2;
+        match step {
+            Step::Waiting(recovery) => self.start(recovery.scope().clone(), effects),
+            _ => self.ask_for_gap(effects),
+        }
     }
 
     fn ask_for_gap(&mut self, effects: &mut Effects) -> Step {

@@ -1,7 +1,9 @@
 //! What each record changes in the projections. Rows are written as the record carries them; nothing is computed here.
 
-use domain::{Alert, Fill, Timestamp};
-use engine::{OutsideCause, Record};
+use std::collections::BTreeMap;
+
+use domain::{Alert, Asset, Fill, InstanceId, Quantity, Symbol, Timestamp, TradeId};
+use engine::{OutsideCause, Record, Sequence};
 use ledger::{EquityTracker, InstanceBook, Order, RoundTrip};
 use risk::{Protection, Release, Restriction};
 use sqlx::sqlite::SqliteConnection;
@@ -40,32 +42,12 @@ pub(crate) async fn journal(connection: &mut SqliteConnection, row: &ChainedRow)
 
 pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow, record: &Record) -> Result {
     match record {
-        Record::OrderIntended { order: body, protection } => {
-            order(connection, body, row.correlation_id).await?;
-            let Some(protection) = protection else { return Ok(()) };
-            // What guards a position that is held stays until the new entry fills (`ProtectionChanged`).
-            let (instance, symbol) = (body.spec.instance.as_str(), body.spec.symbol.as_str());
-            let held: Option<i64> = sqlx::query_scalar(
-                "SELECT 1 FROM positions p JOIN protections g USING (instance, symbol) \
-                 WHERE p.instance = ? AND p.symbol = ? AND p.opened_at IS NOT NULL",
-            )
-            .bind(instance)
-            .bind(symbol)
-            .fetch_optional(&mut *connection)
-            .await?;
-            if held.is_some() { Ok(()) } else { protect(connection, instance, symbol, protection).await }
-        }
+        Record::OrderIntended { order: body, protection } => intended(connection, row, body, protection.as_ref()).await,
         Record::ProtectionChanged { instance, symbol, protection } => {
             protect(connection, instance.as_str(), symbol.as_str(), protection).await
         }
         Record::ProtectionSequence { instance, symbol, sequence } => {
-            sqlx::query("UPDATE protections SET sequence = ? WHERE instance = ? AND symbol = ?")
-                .bind(sequence.as_ref().map(json))
-                .bind(instance.as_str())
-                .bind(symbol.as_str())
-                .execute(connection)
-                .await?;
-            Ok(())
+            sequence_changed(connection, instance, symbol, sequence.as_ref()).await
         }
         Record::OrderChanged { order: body, .. } => order(connection, body, row.correlation_id).await,
         Record::FillBooked { fill: body, book: after, closed, order: changed } => {
@@ -82,19 +64,7 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             }
             Ok(())
         }
-        Record::ProtectionCleared { instance, symbol } => {
-            // An entry may have been intended while the end of the position before was on its way.
-            sqlx::query(
-                "DELETE FROM protections WHERE instance = ? AND symbol = ? AND NOT EXISTS (SELECT 1 FROM orders o \
-                 WHERE o.done = 0 AND o.purpose = 'entry' AND o.instance = protections.instance \
-                 AND o.symbol = protections.symbol)",
-            )
-            .bind(instance.as_str())
-            .bind(symbol.as_str())
-            .execute(connection)
-            .await?;
-            Ok(())
-        }
+        Record::ProtectionCleared { instance, symbol } => protection_cleared(connection, instance, symbol).await,
         Record::RestrictionRaised { restriction } => restricted(connection, restriction).await,
         Record::RestrictionLoosened { scope, reason, to, .. } => {
             // One that permits more but not all is a condition of this process's life, and those are not kept.
@@ -107,54 +77,9 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
             }
             Ok(())
         }
-        Record::EquitySampled { portfolio, families, instances, marks } => {
-            tracker(connection, row.time, "portfolio", portfolio).await?;
-            for (family, body) in families {
-                tracker(connection, row.time, &format!("family {family}"), body).await?;
-            }
-            for (instance, (unrealized, body)) in instances {
-                sqlx::query(
-                    "UPDATE instances SET body = json_set(body, '$.unrealized', ?, '$.tracker', json(?)) WHERE instance = ?",
-                )
-                .bind(unrealized.to_string())
-                .bind(json(body))
-                .bind(instance.as_str())
-                .execute(&mut *connection)
-                .await?;
-                sample(connection, row.time, &format!("instance {instance}"), body).await?;
-            }
-            for (symbol, (price, time)) in marks {
-                sqlx::query("INSERT OR REPLACE INTO marks (symbol, price, time) VALUES (?, ?, ?)")
-                    .bind(symbol.as_str())
-                    .bind(price.to_string())
-                    .bind(time.as_millis())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            Ok(())
-        }
-        Record::TradesReconciled { through } => {
-            for (symbol, trade) in through {
-                sqlx::query("INSERT OR REPLACE INTO trades_reconciled (symbol, trade_id) VALUES (?, ?)")
-                    .bind(symbol.as_str())
-                    .bind(i64::try_from(trade.0).unwrap_or(i64::MAX))
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            Ok(())
-        }
-        Record::OutsideChanged { asset, quantity, cause } => {
-            sqlx::query(
-                "INSERT INTO outside (asset, quantity, configured) VALUES (?, ?, ?) ON CONFLICT (asset) DO UPDATE \
-                 SET quantity = excluded.quantity, configured = COALESCE(excluded.configured, configured)",
-            )
-            .bind(asset.as_str())
-            .bind(quantity.to_string())
-            .bind((*cause == OutsideCause::Configured).then(|| quantity.to_string()))
-            .execute(connection)
-            .await?;
-            Ok(())
-        }
+        Record::EquitySampled { .. } => sampled(connection, row.time, record).await,
+        Record::TradesReconciled { through } => trades_reconciled(connection, through).await,
+        Record::OutsideChanged { asset, quantity, cause } => outside_changed(connection, asset, *quantity, cause).await,
         Record::AlertRaised(body) => alert(connection, row.sequence, body).await,
         Record::Started { .. }
         | Record::Stopped { .. }
@@ -169,9 +94,118 @@ pub(crate) async fn project(connection: &mut SqliteConnection, row: &ChainedRow,
     }
 }
 
+async fn sequence_changed(
+    connection: &mut SqliteConnection,
+    instance: &InstanceId,
+    symbol: &Symbol,
+    sequence: Option<&Sequence>,
+) -> Result {
+    sqlx::query("UPDATE protections SET sequence = ? WHERE instance = ? AND symbol = ?")
+        .bind(sequence.map(json))
+        .bind(instance.as_str())
+        .bind(symbol.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn protection_cleared(connection: &mut SqliteConnection, instance: &InstanceId, symbol: &Symbol) -> Result {
+    // An entry may have been intended while the end of the position before was on its way.
+    sqlx::query(
+        "DELETE FROM protections WHERE instance = ? AND symbol = ? AND NOT EXISTS (SELECT 1 FROM orders o \
+         WHERE o.done = 0 AND o.purpose = 'entry' AND o.instance = protections.instance \
+         AND o.symbol = protections.symbol)",
+    )
+    .bind(instance.as_str())
+    .bind(symbol.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn trades_reconciled(connection: &mut SqliteConnection, through: &BTreeMap<Symbol, TradeId>) -> Result {
+    for (symbol, trade) in through {
+        sqlx::query("INSERT OR REPLACE INTO trades_reconciled (symbol, trade_id) VALUES (?, ?)")
+            .bind(symbol.as_str())
+            .bind(i64::try_from(trade.0).unwrap_or(i64::MAX))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn outside_changed(
+    connection: &mut SqliteConnection,
+    asset: &Asset,
+    quantity: Quantity,
+    cause: &OutsideCause,
+) -> Result {
+    sqlx::query(
+        "INSERT INTO outside (asset, quantity, configured) VALUES (?, ?, ?) ON CONFLICT (asset) DO UPDATE \
+         SET quantity = excluded.quantity, configured = COALESCE(excluded.configured, configured)",
+    )
+    .bind(asset.as_str())
+    .bind(quantity.to_string())
+    .bind((*cause == OutsideCause::Configured).then(|| quantity.to_string()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn intended(
+    connection: &mut SqliteConnection,
+    row: &ChainedRow,
+    body: &Order,
+    protection: Option<&Protection>,
+) -> Result {
+    order(connection, body, row.correlation_id).await?;
+    let Some(protection) = protection else { return Ok(()) };
+    // What guards a position that is held stays until the new entry fills (`ProtectionChanged`).
+    let (instance, symbol) = (body.spec.instance.as_str(), body.spec.symbol.as_str());
+    let held: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM positions p JOIN protections g USING (instance, symbol) \
+         WHERE p.instance = ? AND p.symbol = ? AND p.opened_at IS NOT NULL",
+    )
+    .bind(instance)
+    .bind(symbol)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if held.is_some() { Ok(()) } else { protect(connection, instance, symbol, protection).await }
+}
+
+async fn sampled(connection: &mut SqliteConnection, time: Timestamp, record: &Record) -> Result {
+    let Record::EquitySampled { portfolio, families, instances, marks } = record else { return Ok(()) };
+    tracker(connection, time, "portfolio", portfolio).await?;
+    for (family, body) in families {
+        tracker(connection, time, &format!("family {family}"), body).await?;
+    }
+    for (instance, (unrealized, body)) in instances {
+        sqlx::query(
+            "UPDATE instances SET body = json_set(body, '$.unrealized', ?, '$.tracker', json(?)) WHERE instance = ?",
+        )
+        .bind(unrealized.to_string())
+        .bind(json(body))
+        .bind(instance.as_str())
+        .execute(&mut *connection)
+        .await?;
+        sample(connection, time, &format!("instance {instance}"), body).await?;
+    }
+    for (symbol, (price, time)) in marks {
+        sqlx::query("INSERT OR REPLACE INTO marks (symbol, price, time) VALUES (?, ?, ?)")
+            .bind(symbol.as_str())
+            .bind(price.to_string())
+            .bind(time.as_millis())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 async fn protect(connection: &mut SqliteConnection, instance: &str, symbol: &str, protection: &Protection) -> Result {
     sqlx::query(
-        "INSERT OR REPLACE INTO protections (instance, symbol, stop, take_profit, style) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO protections (instance, symbol, stop, take_profit, style) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (instance, symbol) DO UPDATE SET stop = excluded.stop, take_profit = excluded.take_profit, \
+         style = excluded.style",
     )
     .bind(instance)
     .bind(symbol)
