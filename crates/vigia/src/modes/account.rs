@@ -10,12 +10,15 @@ use anyhow::{Context, bail};
 use domain::{Asset, Notional, Quantity, TradingMode};
 use engine::OutsideCause;
 use exchange::RequestError;
-use exchange::binance::{BinanceAccount, Credentials, Endpoints};
+use exchange::binance::{BinanceAccount, Credentials, Endpoints, RestClient};
 use runtime::market_feed::{MarketFeed, ask};
 use store::book::Loaded;
 
 use super::Found;
 use crate::config::Config;
+
+/// How often the exchange's clock is measured before a start gives up.
+const MEASUREMENTS_MAX: u32 = 10;
 
 /// What the exchange says of the account.
 pub(super) struct Checked {
@@ -73,7 +76,7 @@ pub(super) fn check(
     let asking = async {
         let text = |error: RequestError| error.to_string();
         let rest = market.rest();
-        rest.sync_clock().await.map_err(text)?;
+        measured(&rest).await.map_err(text)?;
         let account = BinanceAccount::new(rest, credentials.clone());
         let restrictions = account.api_restrictions().await.map_err(text)?;
         let warnings = restrictions.check().map_err(ToOwned::to_owned)?;
@@ -91,6 +94,16 @@ pub(super) fn check(
         status.balances.into_iter().map(|(asset, balance)| (asset, balance.free + balance.locked)).collect();
     check_capital(config, found, &held)?;
     Ok(Checked { held })
+}
+
+/// Measures the exchange's clock. One answer that was long on its way says nothing, and the next may be quick.
+async fn measured(rest: &RestClient) -> Result<(), RequestError> {
+    for _ in 1..MEASUREMENTS_MAX {
+        if rest.sync_clock().await.is_ok() {
+            return Ok(());
+        }
+    }
+    rest.sync_clock().await.map(drop)
 }
 
 /// At the first start the account must hold what the instances are configured with.
