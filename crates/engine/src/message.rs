@@ -258,7 +258,16 @@ pub enum GlobalRiskMessage {
     /// The scope is backfilled: the recovery is over.
     Recovered(Recovery<Backfilled>),
     /// A loosening became durable: the restriction now permits so much; `All` ends it.
-    Loosened(Scope, ReasonCode, Permission),
+    Loosened {
+        /// Ascending; a tightening of the same kind outdates those before it.
+        number: u64,
+        /// What it applies to.
+        scope: Scope,
+        /// Why it was there.
+        reason: ReasonCode,
+        /// What it permits now.
+        to: Permission,
+    },
     /// Whether the journal can be written.
     JournalAvailable(bool),
     /// A person wants something.

@@ -674,12 +674,15 @@ fn an_outage_that_begins_again_is_not_ended_by_the_answer_to_the_one_before() {
     let loosened: Vec<_> = effects
         .drain()
         .filter_map(|effect| match effect {
-            Effect::Send(Envelope::GlobalRisk(loosened @ GlobalRiskMessage::Loosened(..))) => Some(loosened),
+            Effect::Send(Envelope::GlobalRisk(loosened @ GlobalRiskMessage::Loosened { .. })) => Some(loosened),
             _ => None,
         })
         .collect();
     assert_eq!(loosened.len(), 1);
     world.system.global_risk.handle(now, event(AccountStreamLost("c".into())), &mut effects);
+    world.system.global_risk.handle(now, event(AccountStreamSubscribed), &mut effects);
+    world.system.global_risk.handle(now, GlobalRiskMessage::GapClosed(3), &mut effects);
+    // The commit of the first loosening comes while the second one still waits for its own: it must not lift for it.
     for late in loosened {
         world.system.global_risk.handle(now, late, &mut effects);
     }

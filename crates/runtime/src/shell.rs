@@ -268,7 +268,7 @@ impl<M: Machine> Shell<M> {
 
 /// A loosening waits for its commit, whatever happens to the disk meanwhile.
 const fn is_loosening(effect: &Effect) -> bool {
-    matches!(effect, Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(..))))
+    matches!(effect, Effect::Send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened { .. })))
 }
 
 impl<M: Machine> Actor for Shell<M> {

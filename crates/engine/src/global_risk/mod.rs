@@ -55,8 +55,9 @@ pub struct GlobalRisk {
     outages: BTreeMap<ReasonCode, Outage>,
     /// Questions after what an outage hid, so far.
     gaps: u64,
-    /// Loosenings that wait for their commit. A tightening of the same kind that comes meanwhile outdates them.
-    loosening: BTreeMap<(Scope, ReasonCode), u32>,
+    /// Loosenings so far, and the newest one that a tightening of its kind has outdated: it may still wait for its commit.
+    loosenings: u64,
+    outdated: BTreeMap<(Scope, ReasonCode), u64>,
     /// Differences that the last reconciliation found, so that only what stays is told.
     drifts: BTreeMap<Asset, Drift>,
     equity_sequence: u64,
@@ -98,7 +99,8 @@ impl GlobalRisk {
             trades_through: state.trades_through.clone(),
             outages: BTreeMap::new(),
             gaps: 0,
-            loosening: BTreeMap::new(),
+            loosenings: 0,
+            outdated: BTreeMap::new(),
             drifts: BTreeMap::new(),
             equity_sequence: 0,
             equity_sample: setup.equity_sample_ms,
@@ -161,7 +163,9 @@ impl GlobalRisk {
             GlobalRiskMessage::Reconcile(findings, through) => self.reconcile(now, findings, through, effects),
             GlobalRiskMessage::Reconciled(recovery) => self.reconciled(now, &recovery, effects),
             GlobalRiskMessage::Recovered(recovery) => self.recovered(now, &recovery, effects),
-            GlobalRiskMessage::Loosened(scope, reason, to) => self.loosened(now, scope, reason, to, effects),
+            GlobalRiskMessage::Loosened { number, scope, reason, to } => {
+                self.loosened(now, number, (scope, reason), to, effects);
+            }
             GlobalRiskMessage::JournalAvailable(available) => self.journal_available = available,
             GlobalRiskMessage::Command(command) => self.command(now, &command, effects),
             GlobalRiskMessage::FamilyIdle(_) => self.families = self.families.saturating_sub(1),
@@ -251,7 +255,7 @@ impl GlobalRisk {
 
     /// Memory first, then the latch file, then the journal.
     fn tighten(&mut self, restriction: Restriction, effects: &mut Effects) {
-        self.loosening.remove(&(restriction.scope.clone(), restriction.reason));
+        self.outdated.insert((restriction.scope.clone(), restriction.reason), self.loosenings);
         let Some(restriction) = self.restrictions.raise(restriction).cloned() else { return };
         match restriction.scope {
             Scope::Global | Scope::Exchange => {
@@ -278,18 +282,26 @@ impl GlobalRisk {
         by: &str,
         effects: &mut Effects,
     ) {
-        *self.loosening.entry((scope.clone(), reason)).or_default() += 1;
+        self.loosenings += 1;
         let record = Record::RestrictionLoosened { scope: scope.clone(), reason, to, by: by.to_owned() };
         effects.journal(now, ME, CorrelationId::default(), record);
-        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened(scope, reason, to)));
+        effects.send(Envelope::GlobalRisk(GlobalRiskMessage::Loosened { number: self.loosenings, scope, reason, to }));
     }
 
-    fn loosened(&mut self, now: Timestamp, scope: Scope, reason: ReasonCode, to: Permission, effects: &mut Effects) {
-        let Some(waiting) = self.loosening.get_mut(&(scope.clone(), reason)) else { return };
-        *waiting -= 1;
-        if *waiting == 0 {
-            self.loosening.remove(&(scope.clone(), reason));
+    /// Loosening `number` is durable. One that was outdated meanwhile is void: the tightening came after it.
+    fn loosened(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        (scope, reason): (Scope, ReasonCode),
+        to: Permission,
+        effects: &mut Effects,
+    ) {
+        let kind = (scope, reason);
+        if self.outdated.get(&kind).is_some_and(|outdated| number <= *outdated) {
+            return;
         }
+        let (scope, reason) = kind;
         if let Some(lifted) = self.restrictions.lift(&scope, reason)
             && to != Permission::All
         {

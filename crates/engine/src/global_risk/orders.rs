@@ -7,7 +7,7 @@ use domain::{
     Purpose, Quantity, ReasonCode, Scope, Severity, Symbol, Timestamp,
 };
 use ledger::{BookError, Order, OrderEnd, OrderState};
-use risk::{ExitIntent, GateView, OrderIntent, ProtectIntent, Refusal};
+use risk::{ExitIntent, Gate, GateView, OrderIntent, ProtectIntent, Refusal};
 
 use super::{GlobalRisk, ME};
 use crate::Effects;
@@ -27,11 +27,8 @@ impl GlobalRisk {
         OwnOrderId { instance: instance.clone(), boot: self.boot, sequence: *sequence }.to_client_order_id().ok()
     }
 
-    pub(super) fn intent(&mut self, now: Timestamp, intent: &OrderIntent, effects: &mut Effects) {
-        let Some(id) = self.next_id(intent.instance()) else {
-            let reason = ReasonCode::NotPermitted;
-            return self.refuse(now, intent, Refusal { reason, detail: "order ids are used up".into() }, effects);
-        };
+    /// Asks the gate, which looks at everything else of this machine and changes nothing of it.
+    fn at_gate<T>(&mut self, ask: impl FnOnce(&mut Gate, GateView<'_>) -> T) -> T {
         let view = GateView {
             ledger: &self.ledger,
             restrictions: &self.restrictions,
@@ -39,15 +36,23 @@ impl GlobalRisk {
             latch: &self.latch,
             journal_available: self.journal_available,
         };
+        ask(&mut self.gate, view)
+    }
+
+    pub(super) fn intent(&mut self, now: Timestamp, intent: &OrderIntent, effects: &mut Effects) {
+        let Some(id) = self.next_id(intent.instance()) else {
+            let reason = ReasonCode::NotPermitted;
+            return self.refuse(now, intent, Refusal { reason, detail: "order ids are used up".into() }, effects);
+        };
         if let OrderIntent::Exit(exit) = intent
             && self.is_reserved(exit)
         {
-            return match self.gate.check_exit(exit, view) {
+            return match self.at_gate(|gate, view| gate.check_exit(exit, view)) {
                 Ok(()) => effects.send(Envelope::Executor(ExecutorMessage::Close(exit.clone()))),
                 Err(refusal) => self.refuse(now, intent, refusal, effects),
             };
         }
-        let approved = match self.gate.approve(intent, id, view, now) {
+        let approved = match self.at_gate(|gate, view| gate.approve(intent, id, view, now)) {
             Ok(approved) => approved,
             Err(refusal) => return self.refuse(now, intent, refusal, effects),
         };
@@ -77,14 +82,7 @@ impl GlobalRisk {
         let (Some(stop), Some(target)) = (self.next_id(intent.instance()), self.next_id(intent.instance())) else {
             return;
         };
-        let view = GateView {
-            ledger: &self.ledger,
-            restrictions: &self.restrictions,
-            instruments: &self.instruments,
-            latch: &self.latch,
-            journal_available: self.journal_available,
-        };
-        let approved = match self.gate.approve_protection(intent, [stop, target], view, now) {
+        let approved = match self.at_gate(|gate, view| gate.approve_protection(intent, [stop, target], view, now)) {
             Ok(approved) => approved,
             Err(refusal) => return self.refuse_protection(now, intent, refusal, effects),
         };
