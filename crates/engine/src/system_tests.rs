@@ -688,3 +688,13 @@ fn an_outage_that_begins_again_is_not_ended_by_the_answer_to_the_one_before() {
     }
     assert_eq!(world.system.latch().permission(), Permission::Exits);
 }
+
+#[test]
+fn a_symbol_that_the_exchange_no_longer_has_does_not_trade() {
+    let mut world = World::new(Answer::Fill).start();
+    world.deliver(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(Vec::new()))));
+    world.breakout();
+    assert_eq!(world.exchange.sent, []);
+    let refused: Vec<_> = world.system.global_risk().refusals().keys().map(|(.., reason)| *reason).collect();
+    assert_eq!(refused, [ReasonCode::SymbolNotTrading]);
+}

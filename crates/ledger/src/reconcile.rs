@@ -36,6 +36,9 @@ pub enum Finding {
     OrderNeverArrived(ClientOrderId, OrderEnd),
     /// The exchange does not know an order that could still be on its way: ask again later.
     OrderUnresolved(ClientOrderId),
+    /// An open order of ours that the book does not have: its intent was lost with a disk. What it would do is not known,
+    /// so it is withdrawn.
+    OrderUnknownToBook(OrderReport),
     /// An open order that is not ours: reported and left alone.
     ForeignOrder(OrderReport),
     /// A trade that is not ours: told, not booked to an instance.
@@ -71,6 +74,8 @@ pub fn plan(
     for report in &snapshot.open_orders {
         if !is_ours(&report.client_order_id) {
             findings.push(Finding::ForeignOrder(report.clone()));
+        } else if ledger.order(&report.client_order_id).is_none() {
+            findings.push(Finding::OrderUnknownToBook(report.clone()));
         } else if !snapshot.asked.contains_key(&report.client_order_id) {
             findings.push(Finding::OrderAdvanced(report.clone()));
         }

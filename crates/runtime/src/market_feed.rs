@@ -217,7 +217,7 @@ async fn watch(feed: MarketFeed, stream: Weak<StreamHandle>, wiring: Wiring) {
     let client = feed.client();
     let now = wiring.clock.monotonic_ms();
     let mut watch =
-        Watch { was_down: false, banned: feed.link.ban_until(), all_trade: true, fetched_at: now, measured_at: now };
+        Watch { was_down: false, banned: feed.link.ban_until(), all_trade: false, fetched_at: now, measured_at: now };
     while stream.upgrade().is_some() {
         actix_rt::time::sleep(WATCH_EVERY).await;
         watch.tell_reachability(&feed, &wiring);
@@ -272,10 +272,14 @@ impl Watch {
         self.fetched_at = now;
         match client.instruments(&wiring.setup.symbols()).await {
             Ok(found) => {
-                self.all_trade = found.iter().all(|instrument| instrument.status == SymbolStatus::Trading);
+                let trading = found.iter().filter(|instrument| instrument.status == SymbolStatus::Trading).count();
+                self.all_trade = trading == wiring.setup.symbols().len();
                 wiring.router.send(Envelope::MarketData(MarketDataMessage::Instruments(Arc::new(found))));
             }
-            Err(error) => tracing::warn!(%error, "the instruments' rules could not be fetched; those known stay"),
+            Err(error) => {
+                self.all_trade = false;
+                tracing::warn!(%error, "the instruments' rules could not be fetched; those known stay, they are asked for soon");
+            }
         }
     }
 

@@ -844,3 +844,24 @@ fn orders_that_the_exchange_lost_end_and_the_position_is_closed() {
     }
     assert_eq!(world.held(), "0");
 }
+
+#[test]
+fn an_order_that_only_the_exchange_knows_is_withdrawn_and_the_position_protected_anew() {
+    let mut world = World::new();
+    world.enter("10", "95");
+    // The disk lost everything about the list; the exchange did not.
+    let lost = [world.stop_id(), world.target_id()];
+    let about = |record: &Record| match record {
+        Record::OrderIntended { order, .. } | Record::OrderChanged { order, .. } => lost.contains(order.id()),
+        _ => false,
+    };
+    world.desk.journal.retain(|record| !about(record));
+    let mut world = world.restarted();
+    for _ in 0..8 {
+        world.beat(2);
+    }
+    world.settled("the list was withdrawn");
+    assert!(lost.iter().all(|id| !world.desk.is_open(id)));
+    assert!(world.has_alert(ReasonCode::ReconciliationDrift));
+    assert_eq!(world.system.latch().permission(), Permission::All);
+}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use domain::{
     Alert, Asset, BootNumber, CorrelationId, InstanceId, Instrument, Millis, Permission, Price, Quantity, ReasonCode,
-    Scope, Severity, Symbol, Timestamp, TradeId,
+    Scope, Severity, Symbol, SymbolStatus, Timestamp, TradeId,
 };
 use ledger::{InstanceBook, Ledger};
 use risk::{Gate, Release, Restriction, Restrictions, SafetyLatch};
@@ -47,7 +47,7 @@ pub struct GlobalRisk {
     outside: BTreeMap<Asset, Quantity>,
     /// The newest transfers.
     transfers: VecDeque<(Asset, Quantity, Timestamp)>,
-    /// Orders and trades of others that were told of in this life.
+    /// Open orders of others that were told of.
     foreign: BTreeSet<String>,
     /// Up to which trade of each symbol nothing can be missing.
     trades_through: BTreeMap<Symbol, TradeId>,
@@ -193,6 +193,10 @@ impl GlobalRisk {
     }
 
     fn learn_instruments(&mut self, instruments: &Arc<Vec<Instrument>>) {
+        // The list is whole: a symbol that it lacks has gone, and what has gone does not trade.
+        for instrument in self.instruments.values_mut() {
+            instrument.status = SymbolStatus::Other("GONE".into());
+        }
         for instrument in instruments.iter() {
             self.instruments.insert(instrument.symbol.clone(), instrument.clone());
         }

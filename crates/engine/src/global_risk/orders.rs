@@ -286,6 +286,15 @@ impl GlobalRisk {
         let Some(order) = self.ledger.concluded(id, end, now).cloned() else { return };
         let (instance, symbol) = (order.spec.instance.clone(), order.spec.symbol.clone());
         let correlation = order.correlation_id;
+        if end == OrderEnd::Lost {
+            let text = format!(
+                "The exchange has lost order {id} ({} of {instance} on {symbol}). It is given up; what it guarded is \
+                 protected anew.",
+                order.spec.purpose
+            );
+            let scope = Scope::Instance(instance.clone());
+            Self::alert(now, Severity::High, ReasonCode::OrderLost, scope, text, correlation, effects);
+        }
         let record = Record::OrderChanged { order: Box::new(order), reason: Some(reason) };
         effects.journal(now, ME, correlation, record);
         self.publish_position(&instance, &symbol, correlation, effects);

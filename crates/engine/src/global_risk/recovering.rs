@@ -4,13 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Asset, CorrelationId, Permission, Quantity, ReasonCode, Scope, Severity, Symbol, Timestamp, TradeId};
+use domain::{
+    Asset, CorrelationId, OrderReport, Permission, Quantity, ReasonCode, Scope, Severity, Symbol, Timestamp, TradeId,
+};
+use ledger::OrderEnd;
 use ledger::reconcile::Finding;
 use risk::{Release, Restriction};
 
 use super::{GlobalRisk, ME};
 use crate::Effects;
-use crate::message::{Envelope, ReconcilerMessage};
+use crate::message::{Envelope, ExecutorMessage, ReconcilerMessage};
 use crate::record::Record;
 use crate::recovery::{Backfilled, Reconciled, Recovery};
 
@@ -49,6 +52,7 @@ impl GlobalRisk {
         effects: &mut Effects,
     ) {
         let (mut unresolved, mut drifting, mut missed, mut found) = (0, 0, 0, BTreeMap::new());
+        let (mut foreign_orders, mut foreign_trades) = (BTreeMap::new(), BTreeMap::new());
         for finding in findings {
             match finding {
                 Finding::MissedFill(fill) => {
@@ -57,23 +61,20 @@ impl GlobalRisk {
                 }
                 Finding::OrderAdvanced(report) => self.report(now, &report, effects),
                 Finding::OrderNeverArrived(id, end) => {
-                    self.concluded(now, &id, end, ReasonCode::NeverArrived, effects);
+                    let reason = if end == OrderEnd::Lost { ReasonCode::OrderLost } else { ReasonCode::NeverArrived };
+                    self.concluded(now, &id, end, reason, effects);
                 }
                 Finding::OrderUnresolved(_) => unresolved += 1,
-                // What is not ours is told of once.
-                Finding::ForeignOrder(report) if !self.foreign.insert(report.client_order_id.to_string()) => {}
-                Finding::ForeignTrade(fill) if !self.foreign.insert(format!("{}/{}", fill.symbol, fill.trade_id)) => {}
+                Finding::OrderUnknownToBook(report) => {
+                    // Until it is gone nothing is clean.
+                    unresolved += 1;
+                    self.withdraw_unknown(now, report, effects);
+                }
                 Finding::ForeignOrder(report) => {
-                    let text =
-                        format!("Order {} on {} is not ours. It is left alone.", report.client_order_id, report.symbol);
-                    self.drift_alert(now, Severity::Warning, Scope::Symbol(report.symbol), text, effects);
+                    foreign_orders.insert(report.client_order_id.to_string(), report.symbol);
                 }
                 Finding::ForeignTrade(fill) => {
-                    let text = format!(
-                        "Trade {} of {} ({} {}) is not ours: somebody else trades the account.",
-                        fill.trade_id, fill.symbol, fill.side, fill.quantity
-                    );
-                    self.drift_alert(now, Severity::High, Scope::Symbol(fill.symbol), text, effects);
+                    *foreign_trades.entry(fill.symbol).or_default() += 1;
                 }
                 Finding::Drift { asset, local, exchange } => {
                     drifting += 1;
@@ -86,6 +87,7 @@ impl GlobalRisk {
             let through = self.trades_through.clone();
             effects.journal(now, ME, CorrelationId::default(), Record::TradesReconciled { through });
         }
+        self.tell_foreign(now, foreign_orders, &foreign_trades, effects);
         self.tell_drifts(now, found, effects);
         if missed > 0 {
             let text = format!("{missed} trades that happened while the service was away are booked.");
@@ -94,6 +96,37 @@ impl GlobalRisk {
             Self::alert(now, Severity::Warning, reason, Scope::Global, text, correlation, effects);
         }
         effects.send(Envelope::Reconciler(ReconcilerMessage::Applied { unresolved, drifting }));
+    }
+
+    /// An order of ours that the book does not have was placed while the disk could not keep it.
+    fn withdraw_unknown(&mut self, now: Timestamp, report: OrderReport, effects: &mut Effects) {
+        let text = format!(
+            "Order {} on {} is ours by its id, and the book does not have it: the disk failed when it was placed. It is \
+             withdrawn, and the position is protected anew.",
+            report.client_order_id, report.symbol
+        );
+        effects.send(Envelope::Executor(ExecutorMessage::Cancel(report.symbol.clone(), report.client_order_id)));
+        self.drift_alert(now, Severity::High, Scope::Symbol(report.symbol), text, effects);
+    }
+
+    /// What others do on the account is told, once, and not row by row: an account may have years of it.
+    fn tell_foreign(
+        &mut self,
+        now: Timestamp,
+        orders: BTreeMap<String, Symbol>,
+        trades: &BTreeMap<Symbol, u64>,
+        effects: &mut Effects,
+    ) {
+        for (id, symbol) in orders.iter().filter(|(id, _)| !self.foreign.contains(*id)) {
+            let text = format!("Order {id} on {symbol} is not ours. It is left alone.");
+            self.drift_alert(now, Severity::Warning, Scope::Symbol(symbol.clone()), text, effects);
+        }
+        self.foreign = orders.into_keys().collect();
+        for (symbol, count) in trades {
+            let text =
+                format!("{count} trades of {symbol} are not ours: somebody else trades, or traded, the account.");
+            self.drift_alert(now, Severity::High, Scope::Symbol(symbol.clone()), text, effects);
+        }
     }
 
     /// Spot has no consistent snapshot: a trade may be between two answers. What two reconciliations find alike is told,
